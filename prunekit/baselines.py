@@ -1,0 +1,70 @@
+"""What REAP is measured against.
+
+A selection orders the channels of a site, from its `Statistics`; it knows nothing of repair, which
+`prunekit.prune` adds or leaves out. `recalibrate_batchnorm` is the repair that costs no algebra.
+"""
+
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from tqdm.auto import tqdm
+
+from prunekit.inputs import calibration_batches, call, device_of, map_tensors
+from prunekit.least_squares import Statistics
+from prunekit.reap import Elimination
+
+__all__ = ["l1", "recalibrate_batchnorm"]
+
+
+def l1(site: Statistics) -> Elimination:
+    """The channel with the smallest sum of absolute filter weights goes first.
+
+    Source: Li, Kadav, Durdanovic, Samet & Graf, "Pruning filters for efficient ConvNets", ICLR
+    2017.
+    """
+    norms = site.filters.abs().sum(1)  # (channels,)
+    return Elimination(norms.argsort(stable=True), torch.full_like(norms, torch.nan))
+
+
+@torch.no_grad()
+def recalibrate_batchnorm(
+    model: nn.Module, calibration: Any, example_inputs: Any = None, *, progress: bool = False
+) -> nn.Module:
+    """A copy of ``model`` whose batch norms hold the statistics of ``calibration``.
+
+    Parameters
+    ----------
+    calibration : inputs without labels, as in `prunekit.prune`
+    example_inputs : what one call of the network takes; needed when it takes several tensors
+    progress : show a progress bar
+
+    Returns
+    -------
+    A new network, in the mode of the one given and equal in all else. Without batch norm it is a
+    plain copy. Every batch (100 samples) counts equally.
+
+    Notes
+    -----
+    Source: the fair baseline of pruning without retraining, e.g. Li, Wu, Su & Wang, "EagleEye",
+    ECCV 2020.
+    """
+    model = copy.deepcopy(model)
+    modes = [(module, module.training) for module in model.modules()]
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
+    momenta = [norm.momentum for norm in norms]
+    batches = calibration_batches(calibration, example_inputs)
+    model.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain mean over batches
+        norm.train()
+    for inputs in tqdm(batches, desc="batch norm", disable=not progress):
+        call(model, map_tensors(lambda value: value.to(device_of(model)), inputs))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    for module, training in modes:
+        module.training = training
+    return model

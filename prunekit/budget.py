@@ -1,0 +1,109 @@
+"""How many channels stay at each site: from ratios, or from a budget of MACs at one uniform ratio."""
+
+import copy
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from numbers import Integral, Real
+
+from torch import nn
+
+from prunekit import surgery
+from prunekit.cost import count_macs
+from prunekit.inputs import Inputs
+from prunekit.network import Site
+
+Ratio = float | Mapping[str, float]
+
+
+def check_ratio(ratio: object, name: str = "pruning_ratio") -> float:
+    """A ratio 0 ≤ r < 1, the fraction of channels removed, or an error that says what was meant."""
+    if isinstance(ratio, bool) or not isinstance(ratio, Real):
+        raise TypeError(f"{name} must be a number 0 ≤ r < 1, got {ratio!r}")
+    if not 0 <= ratio < 1:
+        hint = f": did you mean {ratio / 100:.2f}?" if 1 < ratio < 100 else ""
+        raise ValueError(
+            f"{name} is the fraction of channels removed, 0 ≤ r < 1, got {ratio}{hint}"
+        )
+    return float(ratio)
+
+
+def keep_count(channels: int, ratio: float) -> int:
+    """Channels that stay at one site: at least one, else the nearest whole number (halves up)."""
+    return max(1, channels - int(ratio * channels + 0.5))
+
+
+def keep_counts(sites: Sequence[Site], pruning_ratio: Ratio) -> dict[Site, int]:
+    """Channels that stay at every site.
+
+    ``pruning_ratio`` is one ratio for all, or a dict by site name; names may be patterns
+    (``layer1.*``), the first that matches counts, and sites without a match keep everything.
+    """
+    if not isinstance(pruning_ratio, Mapping):
+        ratio = check_ratio(pruning_ratio)
+        return {site: keep_count(site.channels, ratio) for site in sites}
+    ratios = {
+        pattern: check_ratio(ratio, f"pruning_ratio[{pattern!r}]")
+        for pattern, ratio in pruning_ratio.items()
+    }
+    for pattern in ratios:
+        if not any(fnmatchcase(site.name, pattern) for site in sites):
+            names = ", ".join(site.name for site in sites)
+            raise ValueError(
+                f"pruning_ratio[{pattern!r}] matches no site that can be pruned; these can: {names}"
+            )
+    return {
+        site: keep_count(
+            site.channels, next((r for p, r in ratios.items() if fnmatchcase(site.name, p)), 0.0)
+        )
+        for site in sites
+    }
+
+
+def _macs_at(model: nn.Module, example: Inputs, sites: Sequence[Site], ratio: float) -> int:
+    """MACs of the network with every site pruned by ``ratio``; which channels go does not matter."""
+    cut = copy.deepcopy(model)
+    surgery.remove(cut, {s: range(keep_count(s.channels, ratio), s.channels) for s in sites})
+    return count_macs(cut, example)
+
+
+def uniform_ratio(
+    model: nn.Module, example: Inputs, sites: Sequence[Site], target_macs: float | int
+) -> float:
+    """The smallest uniform ratio that brings the network's MACs down to ``target_macs``.
+
+    Parameters
+    ----------
+    target_macs : fraction of MACs kept (float, 0 < t ≤ 1), or an absolute count (int)
+
+    Raises
+    ------
+    TypeError, ValueError
+        Not such a number, or a budget that no ratio reaches; the message gives the range.
+    """
+    full = count_macs(model, example)
+    if isinstance(target_macs, bool) or not isinstance(target_macs, Real):
+        raise TypeError(f"target_macs must be a float in (0, 1] or an int, got {target_macs!r}")
+    absolute = isinstance(target_macs, Integral)
+    if not absolute and not 0 < target_macs <= 1:
+        hint = f": did you mean {target_macs / 100:.2f}?" if 1 < target_macs <= 100 else ""
+        raise ValueError(
+            f"target_macs as a float is the fraction of MACs kept, 0 < t ≤ 1, got {target_macs}; "
+            f"an absolute count must be an int{hint}"
+        )
+    budget = int(target_macs) if absolute else target_macs * full
+    # the widths change only where ratio·channels passes a half
+    steps = [0.0, *sorted({(i + 0.5) / s.channels for s in sites for i in range(s.channels - 1)})]
+    least = _macs_at(model, example, sites, steps[-1])
+    if not least <= budget:
+        raise ValueError(
+            f"target_macs={target_macs} cannot be reached: pruning these sites keeps between "
+            f"{least:,} and {full:,} MACs ({least / full:.3f} to 1 of the whole)"
+        )
+    low, high = 0, len(steps) - 1  # steps[high] meets the budget
+    while low < high:
+        middle = (low + high) // 2
+        if _macs_at(model, example, sites, steps[middle]) <= budget:
+            high = middle
+        else:
+            low = middle + 1
+    return steps[high]

@@ -1,0 +1,126 @@
+"""Neuro-Coding: what each neuron says, and the streamed second moments of it.
+
+This is the door between networks and algorithms: layers speak, moments come out. A neuron (or a
+channel) is coded by its behaviour x_j, everything it said to the next layer; the behaviours of a
+layer are the columns of X. The next layer answers Y = XW + b. Least squares needs no more than
+the second moments G = XᵀX and B = XᵀY, and those can be summed batch by batch.
+
+Source: Kamma et al., "Neural Behavior-Based Approach for Neural Network Pruning", IEICE Trans.
+Inf. & Syst. E103-D(5), 2020, for the coding; that moments are streamed is our choice.
+"""
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from prunekit.inputs import Inputs, call, device_of, map_tensors
+from prunekit.moments import Moments
+
+__all__ = ["answered", "collect", "listened", "outgoing_weights", "set_outgoing_weights"]
+
+
+def listened(layer: nn.Module, inputs: Tensor) -> Tensor:
+    """X: what a consumer hears, one row per output position.
+
+    Parameters
+    ----------
+    layer : nn.Linear, or nn.Conv2d without groups
+    inputs : (batch, …, features), or (batch, channels, height, width)
+
+    Returns
+    -------
+    (samples, d), such that ``X @ outgoing_weights(layer)`` plus the bias is the layer's output:
+    for a convolution every k×k patch is a row, d = channels·k², channel by channel.
+    """
+    if isinstance(layer, nn.Linear):
+        return inputs.reshape(-1, inputs.shape[-1])  # (samples, features)
+    X = F.pad(inputs, _padding(layer), mode=layer.padding_mode.replace("zeros", "constant"))
+    sizes = zip(layer.kernel_size, layer.stride, layer.dilation, strict=True)
+    for axis, (k, stride, dilation) in enumerate(sizes, start=2):
+        # every window along this axis; its k samples become a new last axis
+        X = X.unfold(axis, dilation * (k - 1) + 1, stride)[..., ::dilation]
+    dims = len(layer.kernel_size)  # X: (batch, channels, *positions, *kernel)
+    return X.movedim(1, dims + 1).reshape(-1, layer.weight[0].numel())  # (samples, d)
+
+
+def _padding(layer: nn.Module) -> list[int]:
+    """A convolution's padding as `torch.nn.functional.pad` takes it, last axis first."""
+    pads: list[int] = []
+    for axis, (k, dilation) in enumerate(zip(layer.kernel_size, layer.dilation, strict=True)):
+        if layer.padding == "same":
+            total = dilation * (k - 1)
+            pads = [total // 2, total - total // 2, *pads]
+        else:
+            pads = [0 if layer.padding == "valid" else layer.padding[axis]] * 2 + pads
+    return pads
+
+
+def answered(layer: nn.Module, outputs: Tensor) -> Tensor:
+    """Y: a consumer's output as (samples, outputs), rows in the order of `listened`."""
+    if isinstance(layer, nn.Linear):
+        return outputs.reshape(-1, outputs.shape[-1])
+    return outputs.flatten(2).transpose(1, 2).flatten(0, 1)
+
+
+def outgoing_weights(layer: nn.Module) -> tuple[Tensor, Tensor]:
+    """W (d, outputs) and b (outputs,) of a consumer in float64; a missing bias is zero."""
+    W = layer.weight.detach().flatten(1).T.double()  # (d, outputs)
+    b = torch.zeros(W.shape[1], dtype=W.dtype, device=W.device)
+    return W, b if layer.bias is None else layer.bias.detach().double()
+
+
+@torch.no_grad()
+def set_outgoing_weights(layer: nn.Module, W: Tensor, b: Tensor) -> None:
+    """Write W (d, outputs) and b (outputs,) into a consumer, in its own dtype.
+
+    A layer without a bias gets one when b is not zero.
+    """
+    layer.weight.copy_(W.T.reshape(layer.weight.shape))
+    if layer.bias is None and b.any():
+        layer.bias = nn.Parameter(torch.zeros_like(layer.weight[:, 0].flatten(1)[:, 0]))
+        layer.bias.requires_grad_(layer.weight.requires_grad)
+    if layer.bias is not None:
+        layer.bias.copy_(b)
+
+
+class _Heard(Exception):
+    """Raised inside a forward pass once the layer was reached: the rest is not needed."""
+
+
+def _listen(model: nn.Module, name: str, inputs: Inputs) -> tuple[Tensor, Tensor]:
+    """What layer ``name`` hears and answers when ``model`` is given ``inputs``."""
+    said: list[Tensor] = []
+
+    def stop(_layer: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+        said.extend((args[0], output))
+        raise _Heard
+
+    hook = model.get_submodule(name).register_forward_hook(stop)
+    try:
+        call(model, inputs)
+    except _Heard:
+        pass
+    finally:
+        hook.remove()
+    return said[0], said[1]
+
+
+@torch.no_grad()
+def collect(
+    original: nn.Module, pruned: nn.Module, name: str, batches: Iterable[Inputs]
+) -> Moments:
+    """Moments of X as ``pruned`` says it and Y as ``original`` answers it, at layer ``name``.
+
+    The asymmetric target of front-to-back pruning; with the same network twice it is symmetric.
+    """
+    moments, layer = Moments(), pruned.get_submodule(name)
+    device = device_of(pruned)
+    for batch in batches:
+        inputs = map_tensors(lambda value: value.to(device), batch)
+        heard, answer = _listen(pruned, name, inputs)
+        if original is not pruned:
+            answer = _listen(original, name, inputs)[1]
+        moments.update(listened(layer, heard), answered(layer, answer))
+    return moments

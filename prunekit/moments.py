@@ -1,0 +1,93 @@
+"""Second moments, streamed: all that least squares needs to know of what neurons said.
+
+Source: the merging formula is Chan, Golub & LeVeque, "Algorithms for computing the sample variance",
+The American Statistician 37(3), 1983.
+"""
+
+import torch
+from torch import Tensor
+
+__all__ = ["Moments"]
+
+CHUNK = 2048  # rows summed at once: small enough to stay in a processor's cache
+
+
+class Moments:
+    """Streamed first and second moments of X (samples, n) and Y (samples, outputs), in float64.
+
+    Kept around the running mean, so that a large mean costs no digits; batches may be of any size,
+    come in any order, and be merged from parts.
+
+    Attributes
+    ----------
+    count : samples seen
+    mean_x, mean_y : (n,), (outputs,)
+    scatter_xx, scatter_xy : Σ(x−x̄)(x−x̄)ᵀ (n, n) and Σ(x−x̄)(y−ȳ)ᵀ (n, outputs)
+    scatter_yy : Σ(y−ȳ)² per output (outputs,)
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def update(self, X: Tensor, Y: Tensor) -> "Moments":
+        """Add a batch: X (samples, n) and Y (samples, outputs), any floating dtype."""
+        if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y):
+            raise ValueError(
+                "X and Y must be (samples, n) and (samples, outputs) with equally many samples, "
+                f"got {tuple(X.shape)} and {tuple(Y.shape)}"
+            )
+        if self.count and (X.shape[1], Y.shape[1]) != tuple(self.scatter_xy.shape):
+            raise ValueError(
+                f"X and Y must keep the {self.scatter_xy.shape[0]} and {self.scatter_xy.shape[1]} "
+                f"columns of the first batch, got {X.shape[1]} and {Y.shape[1]}"
+            )
+        if X.device.type == "mps":  # that device has no float64
+            X, Y = X.cpu(), Y.cpu()
+        for x, y in zip(X.split(CHUNK), Y.split(CHUNK), strict=True):
+            self.merge(_moments_of(x, y))
+        return self
+
+    def merge(self, other: "Moments") -> "Moments":
+        """Add the moments of other samples, as if their batches had come here."""
+        if not other.count:
+            return self
+        if not self.count:
+            self.__dict__.update(other.__dict__)
+            return self
+        n, m = self.count, other.count
+        dx, dy = other.mean_x - self.mean_x, other.mean_y - self.mean_y
+        # Σ over both = Σ here + Σ there + nm/(n+m)·(difference of means)²
+        c = n * m / (n + m)
+        self.scatter_xx = self.scatter_xx + other.scatter_xx + c * torch.outer(dx, dx)
+        self.scatter_xy = self.scatter_xy + other.scatter_xy + c * torch.outer(dx, dy)
+        self.scatter_yy = self.scatter_yy + other.scatter_yy + c * dy * dy
+        self.mean_x = self.mean_x + dx * (m / (n + m))
+        self.mean_y = self.mean_y + dy * (m / (n + m))
+        self.count = n + m
+        return self
+
+    @property
+    def gram(self) -> Tensor:
+        """G = XᵀX (n, n), not centred."""
+        return self.scatter_xx + self.count * torch.outer(self.mean_x, self.mean_x)
+
+    @property
+    def cross(self) -> Tensor:
+        """B = XᵀY (n, outputs), not centred."""
+        return self.scatter_xy + self.count * torch.outer(self.mean_x, self.mean_y)
+
+
+def _moments_of(X: Tensor, Y: Tensor) -> Moments:
+    """Moments of one chunk X (samples, n), Y (samples, outputs), computed at once."""
+    X, Y = X.to(torch.float64, copy=True), Y.to(torch.float64, copy=True)
+    part = Moments()
+    part.count = len(X)
+    part.mean_x, part.mean_y = X.mean(0), Y.mean(0)  # (n,), (outputs,)
+    X -= part.mean_x
+    Y -= part.mean_y
+    part.scatter_xx = X.T @ X  # (n, n)
+    part.scatter_xy = X.T @ Y  # (n, outputs)
+    part.scatter_yy = (Y * Y).sum(0)  # (outputs,)
+    if not (part.scatter_xx.isfinite().all() and part.scatter_yy.isfinite().all()):
+        raise ValueError("X and Y must be finite, got NaN or infinite numbers")
+    return part

@@ -1,0 +1,225 @@
+"""Where a network can be pruned: channels, who makes them and who hears them, or the reason why not.
+
+The structure is traced by torch-pruning's dependency graph, on a copy, once. What comes out is
+data: a `Site` names the modules to cut and which of their indices belong to each channel, so that
+`prunekit.surgery` can cut any copy without tracing again. Every site is then put to the test: a
+channel removed must act exactly as that channel silenced.
+"""
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+import torch_pruning as tp
+from torch import Tensor, nn
+
+from prunekit import surgery
+from prunekit.inputs import Inputs, call, check_example, frozen_copy, map_tensors
+
+__all__ = ["Site", "find_sites"]
+
+LAYERS = (nn.Conv2d, nn.Linear)
+OTHER_LAYERS = (nn.Conv1d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+@dataclass(frozen=True)
+class Site:
+    """A set of channels that can be taken out together, or the reason why it cannot.
+
+    Attributes
+    ----------
+    name : of the first producer, as in ``model.named_modules()``
+    channels : how many there are
+    producers : layers that make these channels
+    consumers : layers that hear them, in the order of the forward pass
+    reason : None, or in words why the site is left alone
+    cuts : for `prunekit.surgery`, which indices of which module belong to each channel
+    """
+
+    name: str
+    channels: int
+    producers: tuple[str, ...] = ()
+    consumers: tuple[str, ...] = ()
+    reason: str | None = None
+    cuts: tuple["surgery.Cut", ...] = ()
+
+
+def _calls(model: nn.Module, example: Inputs) -> dict[nn.Module, int]:
+    """How often each layer is called, in the order of first calls."""
+    counts: dict[nn.Module, int] = {}
+
+    def count(module: nn.Module, *_: Any) -> None:
+        counts[module] = counts.get(module, 0) + 1
+
+    layers = [m for m in model.modules() if isinstance(m, LAYERS + OTHER_LAYERS)]
+    hooks = [layer.register_forward_pre_hook(count) for layer in layers]
+    try:
+        with torch.no_grad():
+            call(model, example)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return counts
+
+
+def _trace(model: nn.Module, example: Inputs) -> tp.DependencyGraph:
+    """torch-pruning's graph of a copy; it needs autograd on and warns a lot, both are seen to."""
+    model.requires_grad_(True)
+    with torch.enable_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        inputs = map_tensors(lambda value: value[:1], example)
+        return tp.DependencyGraph().build_dependency(
+            model, list(inputs) if isinstance(inputs, tuple) else inputs, verbose=False
+        )
+
+
+def _is_depthwise(layer: nn.Module) -> bool:
+    """Whether each channel is filtered on its own: such a layer only passes channels on."""
+    return (
+        getattr(layer, "groups", 1) > 1 and layer.groups == layer.in_channels == layer.out_channels
+    )
+
+
+def _group(graph: tp.DependencyGraph, layer: nn.Module, names: dict[nn.Module, str]) -> Site:
+    """Everything that has to be cut when channels of ``layer`` go, as a Site without a verdict."""
+    pruner = graph.get_pruner_of_module(layer)
+    channels = pruner.get_out_channels(layer)
+    group = graph.get_pruning_group(layer, pruner.prune_out_channels, list(range(channels)))
+    producers, consumers, cuts = [], [], []
+    for i in range(len(group)):
+        dep, indices = group[i]
+        module, roots = dep.target.module, group[i].root_idxs
+        if module not in names:  # an element-wise operation has nothing to cut
+            continue
+        side = "out" if graph.is_out_channel_pruning_fn(dep.handler) else "in"
+        if isinstance(module, LAYERS + OTHER_LAYERS) and not _is_depthwise(module):
+            (producers if side == "out" else consumers).append(names[module])
+        cuts.append(surgery.Cut.from_pairs(names[module], side, channels, roots, indices))
+    return Site(names[layer], channels, tuple(producers), tuple(consumers), cuts=tuple(cuts))
+
+
+def _refusal(site: Site, modules: dict[str, nn.Module], calls: dict[nn.Module, int]) -> str | None:
+    """Why this site cannot be pruned, as far as its structure tells."""
+    layers = [modules[name] for name in (*site.producers, *site.consumers)]
+    for name, layer in zip((*site.producers, *site.consumers), layers, strict=True):
+        if calls.get(layer, 0) != 1:
+            return f"{name} is called {calls.get(layer, 0)} times in a forward pass"
+        if isinstance(layer, OTHER_LAYERS):
+            return f"{name} is a {type(layer).__name__}, which is not supported"
+        if getattr(layer, "groups", 1) != 1:
+            return f"{name} is a grouped convolution"
+    if len(site.producers) > 1:
+        others = ", ".join(site.producers[1:4]) + (", …" if len(site.producers) > 4 else "")
+        return f"its channels are added to those of {others} (residual connection)"
+    if not site.consumers:
+        return "its channels are outputs of the network"
+    if len(site.consumers) > 1:
+        return f"its channels feed {len(site.consumers)} layers: {', '.join(site.consumers[:4])}"
+    consumer = modules[site.consumers[0]]
+    heard = sum(len(ids) for cut in site.cuts if cut.side == "in" for ids in cut.indices)
+    if heard != consumer.weight.shape[1]:
+        return f"{site.consumers[0]} hears other channels too (concatenation)"
+    if site.channels < 2:
+        return "it has a single channel"
+    return None
+
+
+def _ignored(model: nn.Module, ignored_layers: Iterable[str | nn.Module | type]) -> set[str]:
+    """Names of the layers to leave alone, from names, modules or types; containers count whole."""
+    if isinstance(ignored_layers, str | nn.Module | type):
+        ignored_layers = (ignored_layers,)
+    names = dict(model.named_modules())
+    found: set[str] = set()
+    for item in ignored_layers:
+        if isinstance(item, str):
+            hits = {item} & names.keys()
+        elif isinstance(item, nn.Module):
+            hits = {name for name, module in names.items() if module is item}
+        else:
+            hits = {name for name, module in names.items() if isinstance(module, item)}
+        if not hits and not isinstance(item, type):
+            raise ValueError(
+                f"ignored_layers: {item if isinstance(item, str) else type(item).__name__!r} is not "
+                "a layer of this model; names are those of model.named_modules()"
+            )
+        found |= {n for n in names for hit in hits if n == hit or n.startswith(hit + ".")}
+    return found
+
+
+def _flat(outputs: Any) -> list[Tensor]:
+    """All tensors of a network's output, in order."""
+    if isinstance(outputs, Tensor):
+        return [outputs]
+    values = outputs.values() if isinstance(outputs, dict) else outputs
+    return [tensor for value in values for tensor in _flat(value)]
+
+
+def verify(model: nn.Module, site: Site, example: Inputs, channel: int = 0) -> str | None:
+    """None when removing a channel acts exactly as silencing it, else what went wrong."""
+    with torch.no_grad():
+        silenced = frozen_copy(model)
+        surgery.silence(silenced, {site: [channel]})
+        wanted = _flat(call(silenced, example))
+        removed = frozen_copy(model)
+        try:
+            surgery.remove(removed, {site: [channel]})
+            got = _flat(call(removed, example))
+        except Exception as error:  # any failure of foreign code means: leave this site alone
+            return f"the network fails without a channel ({type(error).__name__}: {error})"[:160]
+    if [t.shape for t in wanted] != [t.shape for t in got]:
+        return "its channels are outputs of the network"
+    for a, b in zip(wanted, got, strict=True):
+        tolerance = 1e-4 * (1 + a.abs().max().item()) if a.numel() else 0.0
+        if not torch.allclose(a, b, rtol=0, atol=tolerance):
+            return "removing a channel does not act as silencing it (the trace missed something)"
+    return None
+
+
+def find_sites(
+    model: nn.Module,
+    example_inputs: Any,
+    ignored_layers: Iterable[str | nn.Module | type] = (),
+) -> list[Site]:
+    """Find every set of channels of a network, and say which can be pruned.
+
+    Parameters
+    ----------
+    model : any network; it is not touched
+    example_inputs : what one call takes: a tensor, a tuple of tensors or a dict of them
+    ignored_layers : names, modules or types to leave alone; a container counts with all its layers
+
+    Returns
+    -------
+    list of Site in the order of the forward pass; ``reason`` is None where channels can go.
+
+    Raises
+    ------
+    TypeError, ValueError
+        ``example_inputs`` that are no tensors, ``ignored_layers`` that name nothing.
+
+    Notes
+    -----
+    A site here is one convolution or linear layer whose channels reach exactly one other: inside
+    residual blocks and along chains. Other sites are listed with their reason.
+    """
+    example = check_example(example_inputs, model)
+    ignored = _ignored(model, ignored_layers)
+    copy = frozen_copy(model)
+    names = {module: name for name, module in copy.named_modules()}
+    modules = {name: module for module, name in names.items()}
+    calls = _calls(copy, example)
+    graph = _trace(copy, example)
+    copy.requires_grad_(False)
+    sites, seen = [], set()
+    for layer in calls:
+        if names[layer] in seen or _is_depthwise(layer):
+            continue
+        site = _group(graph, layer, names)
+        seen |= {*site.producers, site.name}
+        reason = _refusal(site, modules, calls)
+        if ignored & {*site.producers, *site.consumers}:
+            reason = "it is in ignored_layers"
+        sites.append(replace(site, reason=reason or verify(copy, site, example)))
+    return sites

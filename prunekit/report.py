@@ -1,0 +1,86 @@
+"""What was pruned, what was left alone and why, and what it all came to."""
+
+from dataclasses import asdict, dataclass
+from html import escape
+
+__all__ = ["Report", "Row"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One site of the report.
+
+    Attributes
+    ----------
+    name : of the site
+    channels_before, channels_after : how many channels
+    kept : ids of the channels that stayed, in the original numbering
+    error : ‖Y − Ŷ‖² / ‖Y − mean(Y)‖² at the consumer on the calibration data; None
+        where it was not measured (nothing pruned, or a method that never asked for data)
+    reason : None, or why the site was left alone
+    """
+
+    name: str
+    channels_before: int
+    channels_after: int
+    kept: tuple[int, ...]
+    error: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """A row per site, and the totals. Prints as a table, and as HTML in a notebook.
+
+    Attributes
+    ----------
+    rows : one per site, in the order of the forward pass
+    macs_before, macs_after : multiply-accumulates at batch size 1
+    params_before, params_after : parameters
+    """
+
+    rows: tuple[Row, ...]
+    macs_before: int
+    macs_after: int
+    params_before: int
+    params_after: int
+
+    def to_dict(self) -> dict:
+        """Everything as plain dicts, lists and numbers, ready for JSON."""
+        return asdict(self)
+
+    @property
+    def summary(self) -> str:
+        """The totals in one line."""
+        return (
+            f"MACs {self.macs_before:,} → {self.macs_after:,} "
+            f"({self.macs_after / self.macs_before:.2f} kept), "
+            f"parameters {self.params_before:,} → {self.params_after:,} "
+            f"({self.params_after / self.params_before:.2f} kept)"
+        )
+
+    def _cells(self) -> list[tuple[str, str, str]]:
+        cells = []
+        for row in self.rows:
+            widths = f"{row.channels_before} → {row.channels_after}"
+            if row.reason is not None:
+                cells.append((row.name, str(row.channels_before), f"left alone: {row.reason}"))
+            else:
+                error = "" if row.error is None else f"relative error {row.error:.4f}"
+                cells.append((row.name, widths, error))
+        return cells
+
+    def __str__(self) -> str:
+        cells = [("site", "channels", ""), *self._cells()]
+        first, second = (max(len(row[i]) for row in cells) for i in (0, 1))
+        lines = [f"{a:<{first}}  {b:<{second}}  {c}".rstrip() for a, b, c in cells]
+        return "\n".join([*lines, self.summary])
+
+    def _repr_html_(self) -> str:
+        def line(tag: str, cells: tuple[str, ...]) -> str:
+            inner = (f'<{tag} style="text-align:left">{escape(c)}</{tag}>' for c in cells)
+            return f"<tr>{''.join(inner)}</tr>"
+
+        rows = "".join(line("td", cells) for cells in self._cells())
+        head = line("th", ("site", "channels", ""))
+        return f"<table>{head}{rows}</table><p>{escape(self.summary)}</p>"
