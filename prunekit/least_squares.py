@@ -75,14 +75,15 @@ class LeastSquares:
     def inverse(self, columns: Tensor | None = None) -> Tensor:
         """H = (G + λI)⁻¹ of the given columns (all of them by default).
 
-        Where G has no full rank and λ is zero, it is the pseudo-inverse: what cannot be told apart
-        shares the weight.
+        Where that has no inverse in float64 (dead or duplicate columns, fewer samples than columns)
+        λ is raised to 1e-10 of the mean of diag(G), which shares the weight of twins.
         """
         G = self.gram if columns is None else self.gram[columns][:, columns]
-        G = G + self.ridge * torch.eye(len(G), dtype=G.dtype, device=G.device)
-        factor, failed = torch.linalg.cholesky_ex(G)
-        if failed or factor.diagonal().min() ** 2 < 1e-13 * G.diagonal().max():
-            return torch.linalg.pinv(G, hermitian=True, rtol=1e-12)
+        eye = torch.eye(len(G), dtype=G.dtype, device=G.device)
+        factor, failed = torch.linalg.cholesky_ex(G + self.ridge * eye)
+        if failed or factor.diagonal().min() ** 2 < 1e-11 * G.diagonal().max():
+            floor = 1e-10 * G.diagonal().mean().clamp(min=1e-300)
+            factor = torch.linalg.cholesky(G + max(self.ridge, floor) * eye)
         return torch.cholesky_inverse(factor)
 
     def solve(self, columns: Tensor) -> Tensor:

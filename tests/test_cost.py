@@ -1,0 +1,61 @@
+"""Costs against the formulas of a textbook."""
+
+import pytest
+import torch
+
+import prunekit as pk
+from prunekit.classroom import models
+
+from .networks import TwoInputs, chain
+
+
+def test_macs_and_params_by_hand():
+    conv1, conv2 = 8 * 3 * 9 * 8 * 8, 6 * 8 * 9 * 4 * 4
+    linear = 24 * 10 + 10 * 4
+    assert pk.count_macs(chain(), torch.randn(1, 3, 8, 8)) == conv1 + conv2 + linear
+    params = 8 * 3 * 9 + 2 * 8 + 6 * 8 * 9 + (24 * 10 + 10) + (10 * 4 + 4)
+    assert pk.count_params(chain()) == params
+
+
+def test_macs_are_per_sample_and_modes_stay():
+    model = chain().train()
+    assert pk.count_macs(model, torch.randn(7, 3, 8, 8)) == pk.count_macs(
+        model, torch.randn(1, 3, 8, 8)
+    )
+    assert all(module.training for module in model.modules())
+    assert model[1].num_batches_tracked == 0
+
+
+def test_published_size_of_resnet20():
+    model = models.resnet20()
+    assert round(pk.count_macs(model, torch.randn(1, 3, 32, 32)) / 1e6, 1) == 40.6
+    assert pk.count_params(model) == 269_722
+
+
+def test_macs_of_several_inputs():
+    a, b = torch.randn(5, 4), torch.randn(5, 3)
+    want = 4 * 8 + 8 * 8 + 3 * 8 + 16 * 2
+    for example in ((a, b), {"a": a, "b": b}):
+        assert pk.count_macs(TwoInputs(), example) == want
+
+
+def test_latency_is_a_median_with_a_range():
+    model = chain().train()
+    latency = pk.measure_latency(model, torch.randn(4, 3, 8, 8), repeats=9, warmup=1)
+    assert 0 < latency.low <= latency.median <= latency.high
+    assert "ms" in str(latency) and model.training
+    with pytest.raises(ValueError, match="repeats must be 1 or more"):
+        pk.measure_latency(model, torch.randn(1, 3, 8, 8), repeats=0)
+
+
+def test_recalibration_equals_the_statistics_of_the_data():
+    model = chain().train()
+    images = torch.randn(200, 3, 8, 8) * 2 + 1
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    fresh = pk.recalibrate_batchnorm(model, images)
+    heard = model[0](images)
+    torch.testing.assert_close(fresh[1].running_mean, heard.mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
+    batches = torch.stack([h.var((0, 2, 3)) for h in heard.split(100)]).mean(0)
+    torch.testing.assert_close(fresh[1].running_var, batches, rtol=1e-4, atol=1e-5)
+    assert fresh[1].momentum == model[1].momentum and fresh.training
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())

@@ -1,0 +1,258 @@
+"""prune() as users meet it: what comes out, what is refused, and that nothing of theirs changes."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+import prunekit as pk
+from prunekit import pipeline
+from prunekit.classroom import models
+
+from .networks import TwoInputs, chain
+
+IMAGES = torch.randn(40, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+ONE = IMAGES[:1]
+
+
+def prune(model, calibration=IMAGES, example=ONE, **kwargs):
+    kwargs.setdefault("progress", False)
+    if "target_macs" not in kwargs:
+        kwargs.setdefault("pruning_ratio", 0.5)
+    return pk.prune(model, example, calibration, **kwargs)
+
+
+def snapshot(model):
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    modes = [module.training for module in model.modules()]
+    hooks = [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules()]
+    flags = [p.requires_grad for p in model.parameters()]
+    return state, modes, hooks, flags
+
+
+def assert_untouched(model, before):
+    state, *rest = snapshot(model)
+    assert rest == list(before[1:])
+    assert state.keys() == before[0].keys()
+    assert all(torch.equal(value, before[0][name]) for name, value in state.items())
+
+
+@pytest.mark.parametrize("method", ["reap", "l1"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_the_network_really_is_smaller(method, bias):
+    model = chain(bias=bias)
+    result = prune(model, method=method)
+    small = result.model
+    assert (small[0].out_channels, small[1].num_features, small[3].in_channels) == (4, 4, 4)
+    assert (small[3].out_channels, small[7].in_features) == (3, 12)
+    assert (small[7].out_features, small[9].in_features) == (5, 5)
+    assert result.report.macs_after == pk.count_macs(small, ONE) < pk.count_macs(model, ONE)
+    assert result.report.params_after == sum(p.numel() for p in small.parameters())
+    assert small(IMAGES).shape == (40, 4)
+    assert small.training == model.training
+
+
+def test_a_pruned_network_exports():
+    result = prune(chain().eval())
+    exported = torch.export.export(result.model, (IMAGES,))
+    torch.testing.assert_close(exported.module()(IMAGES), result.model(IMAGES))
+
+
+def test_duplicated_channels_cost_nothing():
+    """Each hidden channel twice, with the outgoing weights shared: half can go, nothing is lost."""
+    model = chain(seed=3).eval()
+    with torch.no_grad():
+        for layer, norm in ((model[0], model[1]), (model[3], None), (model[7], None)):
+            half = len(layer.weight) // 2
+            layer.weight[half:] = layer.weight[:half]
+            if layer.bias is not None:
+                layer.bias[half:] = layer.bias[:half]
+            if norm is not None:
+                norm.weight[half:], norm.bias[half:] = norm.weight[:half], norm.bias[:half]
+    result = prune(model, pruning_ratio=0.5)
+    for row in result.report.rows[:-1]:
+        assert row.error < 1e-8
+    torch.testing.assert_close(result.model(IMAGES), model(IMAGES), rtol=0, atol=1e-4)
+
+
+def test_reap_keeps_more_than_l1_and_repair_helps():
+    model = chain(seed=1).eval()
+
+    def gap(**kwargs):
+        return (prune(model, **kwargs).model(IMAGES) - model(IMAGES)).square().mean().item()
+
+    plain, repaired = gap(method="l1"), gap(method="l1", repair="least_squares")
+    assert gap(method="reap") < plain and repaired < plain
+
+
+def test_kept_weights_without_repair_are_the_original_ones():
+    model = chain().eval()
+    result = prune(model, method="l1")
+    kept = list(result.plan["0"])
+    assert torch.equal(result.model[0].weight, model[0].weight[kept])
+    assert torch.equal(result.model[1].running_var, model[1].running_var[kept])
+    norms = model[0].weight.abs().sum((1, 2, 3))
+    assert kept == sorted(norms.topk(4).indices.tolist())
+
+
+def test_report_and_plan():
+    result = prune(chain(), pruning_ratio={"0": 0.5, "3": 0.34})
+    rows = {row.name: row for row in result.report.rows}
+    assert (rows["0"].channels_before, rows["0"].channels_after) == (8, 4)
+    assert rows["3"].channels_after == 4 and rows["7"].channels_after == 10
+    assert 0 < rows["0"].error < 1 and rows["7"].error is None
+    assert rows["9"].reason and "outputs" in rows["9"].reason
+    assert result.plan["0"] == rows["0"].kept
+    text, html, data = str(result.report), result.report._repr_html_(), result.report.to_dict()
+    assert "8 → 4" in text and "left alone" in text and "8 → 4" in html
+    assert data["rows"][0]["kept"] == rows["0"].kept
+
+
+def test_patterns_in_ratios():
+    result = pk.prune(
+        models.resnet20(),
+        torch.randn(1, 3, 32, 32),
+        torch.randn(8, 3, 32, 32),
+        pruning_ratio={"layer1.*": 0.25, "layer3.2.conv1": 0.5},
+        method="l1",
+        progress=False,
+    )
+    widths = {row.name: row.channels_after for row in result.report.rows}
+    assert [widths[f"layer1.{i}.conv1"] for i in range(3)] == [12, 12, 12]
+    assert widths["layer3.2.conv1"] == 32 and widths["layer2.0.conv1"] == 32
+
+
+def test_target_macs_is_never_exceeded_and_is_tight():
+    model = chain()
+    full = pk.count_macs(model, ONE)
+    for target in (0.8, 0.5, full // 2):
+        result = prune(model, method="l1", target_macs=target)
+        budget = target if isinstance(target, int) else target * full
+        assert result.report.macs_after <= budget
+    assert prune(model, method="l1", target_macs=1.0).report.macs_after == full
+
+
+def test_same_data_same_channels():
+    first, again = prune(chain(), IMAGES), prune(chain(), list(IMAGES.split(7)))
+    assert first.plan == again.plan
+
+
+def test_forms_of_calibration():
+    a, b = torch.randn(30, 4), torch.randn(30, 3)
+    want = prune(TwoInputs(), [(a, b)], (a[:1], b[:1]), ignored_layers="right").plan["left"]
+    torch.manual_seed(0)
+    labels = torch.zeros(30)
+    model = TwoInputs()
+    plans = [
+        prune(model, [(a, b, labels)], (a[:1], b[:1])).plan,
+        prune(model, [{"a": a, "b": b, "y": labels}], {"a": a[:1], "b": b[:1]}).plan,
+    ]
+    assert plans[0] == plans[1] and len(want) == 4
+    loader = torch.utils.data.DataLoader(
+        torch.utils.data.TensorDataset(IMAGES, torch.zeros(40)), batch_size=16
+    )
+    assert prune(chain(), loader).plan == prune(chain(), IMAGES).plan
+
+
+def test_a_method_of_your_own():
+    def largest_mean_stays(site):
+        means = site.moments.mean_x.view(site.channels, site.block_size).mean(1)
+        return pk.Elimination(means.argsort(), torch.full_like(means, torch.nan))
+
+    result = prune(chain(), method=largest_mean_stays)
+    assert result.report.rows[0].error is not None  # least squares repairs it
+
+
+def test_symmetric_target_and_uncentred_fit_are_options():
+    model = chain(seed=2).eval()
+    plain = prune(model).model(IMAGES)
+    for option in ({"asymmetric": False}, {"centered": False}, {"ridge": 0.1}):
+        assert not torch.equal(prune(model, **option).model(IMAGES), plain)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "error", "message"),
+    [
+        ({"pruning_ratio": 50}, ValueError, r"did you mean 0\.50"),
+        ({"pruning_ratio": -0.1}, ValueError, "0 ≤ r < 1"),
+        ({"pruning_ratio": 1.0}, ValueError, "0 ≤ r < 1"),
+        ({"pruning_ratio": "half"}, TypeError, "must be a number"),
+        ({"pruning_ratio": True}, TypeError, "must be a number"),
+        ({"pruning_ratio": 0.01}, ValueError, "removes no channel"),
+        ({"pruning_ratio": float("nan")}, ValueError, "0 ≤ r < 1"),
+        ({"pruning_ratio": {"nowhere.*": 0.5}}, ValueError, "matches no site"),
+        ({"pruning_ratio": {"0": 50}}, ValueError, r"pruning_ratio\['0'\]"),
+        ({"pruning_ratio": 0.5, "target_macs": 0.5}, ValueError, "give one of"),
+        ({"pruning_ratio": None}, ValueError, "give one of"),
+        ({"target_macs": 50.0}, ValueError, r"did you mean 0\.50"),
+        ({"target_macs": 0.001}, ValueError, "cannot be reached.*between"),
+        ({"target_macs": "small"}, TypeError, "target_macs"),
+        ({"method": "magic"}, ValueError, "method must be one of 'reap'"),
+        ({"repair": "glue"}, ValueError, "repair must be one of"),
+        ({"ridge": -1.0}, ValueError, "ridge must be 0 or more"),
+        ({"method": lambda site: "no"}, ValueError, "method must return an Elimination"),
+        ({"calibration": []}, ValueError, "calibration is empty"),
+        ({"calibration": IMAGES[:0]}, ValueError, "calibration is empty"),
+        ({"calibration": torch.full_like(IMAGES, torch.nan)}, ValueError, "NaN or infinite"),
+        ({"calibration": IMAGES[:, :2]}, ValueError, r"shape \(40, 2, 8, 8\), expected"),
+        ({"calibration": IMAGES.byte()}, TypeError, "dtype torch.uint8, expected torch.float32"),
+        ({"calibration": 3}, TypeError, "calibration must be"),
+        ({"calibration": ["text"]}, TypeError, "must be a tensor, got str"),
+        ({"example": "text"}, TypeError, "example_inputs must be"),
+        ({"ignored_layers": ["0", "3", "7"]}, ValueError, "no channels that can be pruned"),
+    ],
+)
+def test_bad_input_is_refused_and_changes_nothing(kwargs, error, message):
+    model = chain().train()
+    model[3].weight.requires_grad_(False)
+    before = snapshot(model)
+    with pytest.raises(error, match=message):
+        prune(model, **kwargs)
+    assert_untouched(model, before)
+
+
+def test_a_model_must_be_a_module():
+    with pytest.raises(TypeError, match=r"model must be a torch\.nn\.Module"):
+        prune("network")
+
+
+def test_the_original_is_untouched_bit_for_bit_and_modes_are_kept():
+    model = chain().train()
+    model[1].eval()
+    model[9].bias.requires_grad_(False)
+    before = snapshot(model)
+    result = prune(model)
+    assert_untouched(model, before)
+    assert result.model[0].training and not result.model[1].training
+    assert not result.model[9].bias.requires_grad and result.model[0].weight.requires_grad
+    shared = {p.data_ptr() for p in model.parameters()}
+    assert not shared & {p.data_ptr() for p in result.model.parameters()}
+
+
+@pytest.mark.parametrize("where", ["find_sites", "collect", "count_macs"])
+def test_an_interrupted_run_leaves_everything_as_it_was(monkeypatch, where):
+    model, calls = chain().train(), []
+    before, usual = snapshot(model), getattr(pipeline, where)
+
+    def interrupted(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == 2 or where != "collect":
+            raise KeyboardInterrupt
+        return usual(*args, **kwargs)
+
+    monkeypatch.setattr(pipeline, where, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        prune(model)
+    assert_untouched(model, before)
+
+
+def test_a_pruned_network_can_be_pruned_again():
+    once = prune(chain(), pruning_ratio=0.5).model
+    twice = prune(copy.deepcopy(once), pruning_ratio=0.5).model
+    assert twice[0].out_channels == 2
+
+
+def test_a_network_without_layers():
+    with pytest.raises(ValueError, match="no channels that can be pruned"):
+        prune(nn.Sequential(nn.ReLU()))
