@@ -1,4 +1,4 @@
-"""How many channels stay at each site: from ratios, or from a budget of MACs at one uniform ratio."""
+"""How many channels stay at each site: from ratios, or from a budget of MACs."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -60,7 +60,7 @@ def keep_counts(sites: Sequence[Site], pruning_ratio: Ratio) -> dict[Site, int]:
 
 
 def _macs_at(model: nn.Module, example: Inputs, sites: Sequence[Site], ratio: float) -> int:
-    """MACs of the network with every site pruned by ``ratio``; which channels go does not matter."""
+    """MACs with every site pruned by ``ratio``; which channels go does not matter."""
     cut = copy.deepcopy(model)
     surgery.remove(cut, {s: range(keep_count(s.channels, ratio), s.channels) for s in sites})
     return count_macs(cut, example)

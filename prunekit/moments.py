@@ -1,7 +1,7 @@
 """Second moments, streamed: all that least squares needs to know of what neurons said.
 
-Source: the merging formula is Chan, Golub & LeVeque, "Algorithms for computing the sample variance",
-The American Statistician 37(3), 1983.
+Source: the merging formula is from Chan, Golub & LeVeque, "Algorithms for computing the sample
+variance", The American Statistician 37(3), 1983.
 """
 
 import torch

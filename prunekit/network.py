@@ -1,4 +1,4 @@
-"""Where a network can be pruned: channels, who makes them and who hears them, or the reason why not.
+"""Where a network can be pruned: channels, who makes them, who hears them, or why not.
 
 The structure is traced by torch-pruning's dependency graph, on a copy, once. What comes out is
 data: a `Site` names the modules to cut and which of their indices belong to each channel, so that
@@ -141,8 +141,8 @@ def _ignored(model: nn.Module, ignored_layers: Iterable[str | nn.Module | type])
             hits = {name for name, module in names.items() if isinstance(module, item)}
         if not hits and not isinstance(item, type):
             raise ValueError(
-                f"ignored_layers: {item if isinstance(item, str) else type(item).__name__!r} is not "
-                "a layer of this model; names are those of model.named_modules()"
+                f"ignored_layers: {item!r:.80} is not a layer of this model; "
+                "names are those of model.named_modules()"
             )
         found |= {n for n in names for hit in hits if n == hit or n.startswith(hit + ".")}
     return found

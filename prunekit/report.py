@@ -1,9 +1,10 @@
 """What was pruned, what was left alone and why, and what it all came to."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 
-__all__ = ["Report", "Row"]
+__all__ = ["Report", "Row", "text_table"]
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,7 @@ class Report:
 
     def __str__(self) -> str:
         cells = [("site", "channels", ""), *self._cells()]
-        first, second = (max(len(row[i]) for row in cells) for i in (0, 1))
-        lines = [f"{a:<{first}}  {b:<{second}}  {c}".rstrip() for a, b, c in cells]
-        return "\n".join([*lines, self.summary])
+        return f"{text_table(cells, '<><')}\n{self.summary}"
 
     def _repr_html_(self) -> str:
         def line(tag: str, cells: tuple[str, ...]) -> str:
@@ -84,3 +83,18 @@ class Report:
         rows = "".join(line("td", cells) for cells in self._cells())
         head = line("th", ("site", "channels", ""))
         return f"<table>{head}{rows}</table><p>{escape(self.summary)}</p>"
+
+
+def text_table(rows: Sequence[Sequence[str]], align: str = "") -> str:
+    """Rows of cells as aligned text, a line under the first row.
+
+    ``align`` has a ``<`` or ``>`` per column; by default the first is left and the rest right.
+    """
+    columns = list(zip(*rows, strict=True))
+    align = align or "<" + ">" * (len(columns) - 1)
+    widths = [max(map(len, column)) for column in columns]
+    lines = [
+        "  ".join(f"{c:{a}{w}}" for c, a, w in zip(row, align, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    return "\n".join([lines[0], "─" * max(map(len, lines)), *lines[1:]])

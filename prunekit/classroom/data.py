@@ -116,7 +116,7 @@ def shapes32(split: str = "train", count: int | None = None) -> ImageSet:
     """Drawn images of 32×32×3 in ten classes: five shapes, each in two textures.
 
     The same pixels on every machine: `prunekit.classroom.drawing` draws them from a seed with
-    numpy, 10,000 to train on (seed 1) and 2,000 to test on (seed 2), unless ``count`` says how many.
+    numpy, 10,000 to train on (seed 1) and 2,000 to test on (seed 2), or ``count`` of them.
     """
     _check_split(split)
     seed, default = {"train": (1, 10_000), "test": (2, 2_000)}[split]

@@ -80,9 +80,10 @@ def table() -> str:
     for name, recipe in RECIPES.items():
         model, test = pretrained(name), data.load(recipe.dataset, "test")
         parameters = sum(p.numel() for p in model.parameters())
+        accuracy = training.accuracy(model, test)
         rows.append(
-            f"| `{name}` | {recipe.dataset} | {len(test):,} | {training.accuracy(model, test):.2f} % "
-            f"| {parameters:,} | {recipe.training['epochs']} | {recipe.seed} |"
+            f"| `{name}` | {recipe.dataset} | {len(test):,} | {accuracy:.2f} % | {parameters:,} "
+            f"| {recipe.training['epochs']} | {recipe.seed} |"
         )
     return "\n".join(rows)
 

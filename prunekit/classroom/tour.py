@@ -9,6 +9,7 @@ import prunekit as pk
 from prunekit.classroom import data
 from prunekit.classroom.pretrained import pretrained
 from prunekit.classroom.training import accuracy
+from prunekit.report import text_table
 
 __all__ = ["Line", "compare", "main", "table"]
 
@@ -86,12 +87,7 @@ def table(lines: list[Line]) -> str:
         )
         for line in lines
     ]
-    widths = [max(len(row[i]) for row in (head, *cells)) for i in range(len(head))]
-    rows = [
-        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))])
-        for row in (head, *cells)
-    ]
-    return "\n".join([rows[0], "─" * len(rows[0]), *rows[1:]])
+    return text_table([head, *cells])
 
 
 def main(name: str = "shapes32", target_macs: float = 0.5, *, download: bool = False) -> None:
