@@ -7,7 +7,7 @@ channel removed must act exactly as that channel silenced.
 """
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -46,15 +46,21 @@ class Site:
     cuts: tuple["surgery.Cut", ...] = ()
 
 
-def _calls(model: nn.Module, example: Inputs) -> dict[nn.Module, int]:
-    """How often each layer is called, in the order of first calls."""
-    counts: dict[nn.Module, int] = {}
+def called_layers(model: nn.Module, example: Inputs) -> dict[str, int]:
+    """How often a forward pass calls each layer with weights, in the order of first calls."""
+    counts: dict[str, int] = {}
 
-    def count(module: nn.Module, *_: Any) -> None:
-        counts[module] = counts.get(module, 0) + 1
+    def counter(name: str) -> Callable[..., None]:
+        def count(*_: Any) -> None:
+            counts[name] = counts.get(name, 0) + 1
 
-    layers = [m for m in model.modules() if isinstance(m, LAYERS + OTHER_LAYERS)]
-    hooks = [layer.register_forward_pre_hook(count) for layer in layers]
+        return count
+
+    hooks = [
+        layer.register_forward_pre_hook(counter(name))
+        for name, layer in model.named_modules()
+        if isinstance(layer, LAYERS + OTHER_LAYERS)
+    ]
     try:
         with torch.no_grad():
             call(model, example)
@@ -100,12 +106,12 @@ def _group(graph: tp.DependencyGraph, layer: nn.Module, names: dict[nn.Module, s
     return Site(names[layer], channels, tuple(producers), tuple(consumers), cuts=tuple(cuts))
 
 
-def _refusal(site: Site, modules: dict[str, nn.Module], calls: dict[nn.Module, int]) -> str | None:
+def _refusal(site: Site, modules: dict[str, nn.Module], calls: dict[str, int]) -> str | None:
     """Why this site cannot be pruned, as far as its structure tells."""
     layers = [modules[name] for name in (*site.producers, *site.consumers)]
     for name, layer in zip((*site.producers, *site.consumers), layers, strict=True):
-        if calls.get(layer, 0) != 1:
-            return f"{name} is called {calls.get(layer, 0)} times in a forward pass"
+        if calls.get(name, 0) != 1:
+            return f"{name} is called {calls.get(name, 0)} times in a forward pass"
         if isinstance(layer, OTHER_LAYERS):
             return f"{name} is a {type(layer).__name__}, which is not supported"
         if getattr(layer, "groups", 1) != 1:
@@ -126,7 +132,7 @@ def _refusal(site: Site, modules: dict[str, nn.Module], calls: dict[nn.Module, i
     return None
 
 
-def _ignored(model: nn.Module, ignored_layers: Iterable[str | nn.Module | type]) -> set[str]:
+def ignored_names(model: nn.Module, ignored_layers: Iterable[str | nn.Module | type]) -> set[str]:
     """Names of the layers to leave alone, from names, modules or types; containers count whole."""
     if isinstance(ignored_layers, str | nn.Module | type):
         ignored_layers = (ignored_layers,)
@@ -205,18 +211,18 @@ def find_sites(
     residual blocks and along chains. Other sites are listed with their reason.
     """
     example = check_example(example_inputs, model)
-    ignored = _ignored(model, ignored_layers)
+    ignored = ignored_names(model, ignored_layers)
     copy = frozen_copy(model)
     names = {module: name for name, module in copy.named_modules()}
     modules = {name: module for module, name in names.items()}
-    calls = _calls(copy, example)
+    calls = called_layers(copy, example)
     graph = _trace(copy, example)
     copy.requires_grad_(False)
     sites, seen = [], set()
-    for layer in calls:
-        if names[layer] in seen or _is_depthwise(layer):
+    for name in calls:
+        if name in seen or _is_depthwise(modules[name]):
             continue
-        site = _group(graph, layer, names)
+        site = _group(graph, modules[name], names)
         seen |= {*site.producers, site.name}
         reason = _refusal(site, modules, calls)
         if ignored & {*site.producers, *site.consumers}:
