@@ -66,6 +66,21 @@ def _macs_at(model: nn.Module, example: Inputs, sites: Sequence[Site], ratio: fl
     return count_macs(cut, example)
 
 
+def check_target(target_macs: object, full: int = 1) -> float:
+    """``target_macs`` as a number of MACs out of ``full``, or an error that says what was meant."""
+    if isinstance(target_macs, bool) or not isinstance(target_macs, Real):
+        raise TypeError(f"target_macs must be a float in (0, 1] or an int, got {target_macs!r}")
+    if isinstance(target_macs, Integral):
+        return int(target_macs)
+    if not 0 < target_macs <= 1:
+        hint = f": did you mean {target_macs / 100:.2f}?" if 1 < target_macs <= 100 else ""
+        raise ValueError(
+            f"target_macs as a float is the fraction of MACs kept, 0 < t ≤ 1, got {target_macs}; "
+            f"an absolute count must be an int{hint}"
+        )
+    return target_macs * full
+
+
 def uniform_ratio(
     model: nn.Module, example: Inputs, sites: Sequence[Site], target_macs: float | int
 ) -> float:
@@ -81,18 +96,10 @@ def uniform_ratio(
         Not such a number, or a budget that no ratio reaches; the message gives the range.
     """
     full = count_macs(model, example)
-    if isinstance(target_macs, bool) or not isinstance(target_macs, Real):
-        raise TypeError(f"target_macs must be a float in (0, 1] or an int, got {target_macs!r}")
-    absolute = isinstance(target_macs, Integral)
-    if not absolute and not 0 < target_macs <= 1:
-        hint = f": did you mean {target_macs / 100:.2f}?" if 1 < target_macs <= 100 else ""
-        raise ValueError(
-            f"target_macs as a float is the fraction of MACs kept, 0 < t ≤ 1, got {target_macs}; "
-            f"an absolute count must be an int{hint}"
-        )
-    budget = int(target_macs) if absolute else target_macs * full
-    # the widths change only where ratio·channels passes a half
-    steps = [0.0, *sorted({(i + 0.5) / s.channels for s in sites for i in range(s.channels - 1)})]
+    budget = check_target(target_macs, full)
+    # widths change only where ratio·channels passes a half; 1e-9 keeps rounding on the far side
+    steps = {(i + 0.5) / s.channels + 1e-9 for s in sites for i in range(s.channels - 1)}
+    steps = [0.0, *sorted(steps)]
     least = _macs_at(model, example, sites, steps[-1])
     if not least <= budget:
         raise ValueError(

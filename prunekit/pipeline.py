@@ -6,12 +6,10 @@ in the pruned copy stops listening to the channels that go, the rest of its weig
 the next site sees the consequences. Only at the end are the silent channels cut away.
 """
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
@@ -23,7 +21,7 @@ from prunekit.inputs import Inputs, calibration_batches, check_example, frozen_c
 from prunekit.least_squares import Statistics
 from prunekit.network import Site, called_layers, find_sites, ignored_names
 from prunekit.reap import Elimination, reap
-from prunekit.repair import can_refit, refit_layer
+from prunekit.repair import REPAIRS, can_refit, refit_layer, relative_error, update_weights
 from prunekit.report import Report, Row
 
 __all__ = ["PruningResult", "prune"]
@@ -33,7 +31,6 @@ METHODS: dict[str, tuple[Method, str]] = {  # name → (selection, the repair it
     "reap": (reap, "least_squares"),
     "l1": (baselines.l1, "none"),
 }
-REPAIRS = ("none", "batchnorm", "least_squares", "network")
 
 
 @dataclass(frozen=True)
@@ -73,27 +70,6 @@ def _prunable(sites: Sequence[Site]) -> list[Site]:
         reasons = "\n".join(f"  {site.name}: {site.reason}" for site in sites)
         raise ValueError(f"model has no channels that can be pruned:\n{reasons or '  no layers'}")
     return prunable
-
-
-def _update(site: Statistics, kept: Tensor, repair: str) -> tuple[Tensor, Tensor]:
-    """The consumer's new W (d, outputs) and b (outputs,)."""
-    columns = site.columns(kept.to(site.weights.device))
-    W = torch.zeros_like(site.weights)
-    W[columns], b = site.weights[columns], site.bias
-    if repair not in ("least_squares", "network"):
-        return W, b
-    refitted = site.problem.solve(columns)
-    if site.problem.error(refitted) <= site.problem.error(W, b):
-        return refitted, site.problem.bias(refitted)
-    warnings.warn("least squares did not lower the error: weights kept", stacklevel=3)
-    return W, b
-
-
-def _relative_error(site: Statistics, W: Tensor, b: Tensor) -> float | None:
-    """‖Y − XW − b‖² / ‖Y − mean(Y)‖², if moments were collected at all."""
-    if "moments" not in vars(site):
-        return None
-    return site.problem.error(W, b) / max(site.moments.scatter_yy.sum().item(), 1e-300)
 
 
 def _checked_order(elimination: Elimination, channels: int) -> Elimination:
@@ -216,8 +192,8 @@ def _front_to_back(
         statistics = _statistics(target, pruned, site, batches, fit)
         elimination = _checked_order(select(statistics), site.channels)
         kept[site] = elimination.kept_at(keep[site])
-        W, b = _update(statistics, kept[site], repair)
-        errors[site] = _relative_error(statistics, W, b)
+        W, b = update_weights(statistics, kept[site], repair)
+        errors[site] = relative_error(statistics, W, b)
         set_outgoing_weights(layer, W, b)
     return kept, errors
 

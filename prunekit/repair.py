@@ -1,23 +1,52 @@
-"""Refitting what remains of a whole network, layer by layer.
+"""Repair: refitting the weights that remain, next to what was pruned and in a whole network.
 
-Pruning a site disturbs every layer behind it, also those that lost no channel. Each can be refitted
-by the same least squares: Y is what the original layer answers, X what the layer hears now.
+The consumer of a pruned site is refitted by least squares (REAP's update). But pruning disturbs
+every layer behind it, also those that lost no channel; each of them can be refitted in the same
+way: Y is what the original layer answers, X what the layer hears now.
 
-Our choice; the papers' abstracts speak of the weights next to what was pruned. Front-to-back
-reconstruction of all layers goes back to He, Zhang & Sun, "Channel pruning for accelerating very
-deep neural networks", ICCV 2017, which corrects for earlier layers in the target of later ones.
+Source: the update is Kamma & Wada 2021 (REAP). Refitting the other layers is our choice; front to
+back reconstruction goes back to He, Zhang & Sun, "Channel pruning for accelerating very deep
+neural networks", ICCV 2017.
 """
 
+import warnings
 from collections.abc import Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from prunekit.coding import collect, outgoing_weights, set_outgoing_weights
 from prunekit.inputs import Inputs
-from prunekit.least_squares import LeastSquares
+from prunekit.least_squares import LeastSquares, Statistics
 
-__all__ = ["can_refit", "refit_layer"]
+__all__ = ["REPAIRS", "can_refit", "refit_layer", "relative_error", "update_weights"]
+
+REPAIRS = ("none", "batchnorm", "least_squares", "network")
+
+
+def update_weights(site: Statistics, kept: Tensor, repair: str) -> tuple[Tensor, Tensor]:
+    """A consumer's new W (d, outputs), zero where channels went, and b (outputs,).
+
+    Least squares when ``repair`` is "least_squares" or "network", else the weights as they were;
+    also, with a warning, where least squares would make the error larger.
+    """
+    columns = site.columns(kept.to(site.weights.device))
+    W = torch.zeros_like(site.weights)
+    W[columns], b = site.weights[columns], site.bias
+    if repair not in ("least_squares", "network"):
+        return W, b
+    refitted = site.problem.solve(columns)
+    if site.problem.error(refitted) <= site.problem.error(W, b):
+        return refitted, site.problem.bias(refitted)
+    warnings.warn("least squares did not lower the error: weights kept", stacklevel=2)
+    return W, b
+
+
+def relative_error(site: Statistics, W: Tensor, b: Tensor) -> float | None:
+    """‖Y − XW − b‖² / ‖Y − mean(Y)‖², if moments were collected at all."""
+    if "moments" not in vars(site):
+        return None
+    return site.problem.error(W, b) / max(site.moments.scatter_yy.sum().item(), 1e-300)
 
 
 def can_refit(layer: nn.Module) -> bool:

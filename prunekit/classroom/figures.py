@@ -10,12 +10,27 @@ from typing import Any
 import matplotlib
 import numpy as np
 from cycler import cycler
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from prunekit.classroom.data import ImageSet
 from prunekit.report import Report
 
-__all__ = ["accuracy_bars", "images", "new", "show", "widths"]
+__all__ = [
+    "accuracy_against_macs",
+    "accuracy_bars",
+    "changes",
+    "costs",
+    "error_against_channels",
+    "images",
+    "new",
+    "removal",
+    "show",
+    "stand_ins",
+    "training_curve",
+    "widths",
+]
 
 # Okabe & Ito's palette without yellow: told apart by every eye, and in print
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -54,18 +69,24 @@ def show(figure: Figure, alt: str) -> None:
         display(figure)
 
 
-def images(data: ImageSet, per_class: int = 6) -> Figure:
-    """The first images of every class, a row per class."""
-    figure, axes = new(
-        0.85 * per_class + 1.2, 0.75 * len(data.classes), len(data.classes), per_class
-    )
-    for label, row in enumerate(axes):
+def _title(axis: Axes, text: str, pad: float = 6) -> None:
+    """A panel's title; the style cannot reach it here, for matplotlib reads it when it is set."""
+    axis.set_title(text, loc="left", fontsize=11, fontweight="bold", pad=pad)
+
+
+def images(data: ImageSet, per_class: int = 3) -> Figure:
+    """The first images of every class, a column per class; pixels stay square and sharp."""
+    count = len(data.classes)
+    figure, axes = new(0.72 * count, 0.3 + 0.72 * per_class, per_class, count, squeeze=False)
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.02, hspace=0.02)
+    for label, column in enumerate(axes.T):
         picked = data.images[data.labels == label][:per_class]
-        for axis, image in zip(row, picked, strict=True):
-            axis.imshow(image.permute(1, 2, 0).squeeze(-1), cmap="gray_r")
+        for axis, image in zip(column, picked, strict=True):
+            axis.imshow(image.permute(1, 2, 0).squeeze(-1), cmap="gray_r", interpolation="nearest")
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
-        row[0].set_ylabel(data.classes[label], rotation=0, ha="right", va="center")
+        name = data.classes[label].replace(" ", "\n")
+        column[0].set_title(name, loc="center", fontsize=8, fontweight="normal")
     return figure
 
 
@@ -97,7 +118,121 @@ def accuracy_bars(accuracies: Mapping[str, float], chance: float, title: str = "
         axis.text(value, place, f" {value:.1f} %", va="center")
     axis.axvline(chance, color="black", lw=1, ls=":")
     axis.text(chance, -0.6, "chance", ha="center", va="bottom", fontsize=8)
-    axis.set(yticks=places, yticklabels=list(accuracies), xlim=(0, 108), title=title)
+    axis.set(yticks=places, yticklabels=list(accuracies), xlim=(0, 108))
+    _title(axis, title, pad=16)
     axis.set_xlabel("accuracy on test images, %")
     axis.invert_yaxis()
+    return figure
+
+
+def training_curve(losses: Sequence[float]) -> Figure:
+    """Mean training loss of each epoch, on a logarithmic scale."""
+    figure, axis = new(7, 2.4)
+    axis.plot(range(1, len(losses) + 1), losses)
+    axis.set(yscale="log", xlabel="epoch", ylabel="training loss", xlim=(0.5, len(losses) + 0.5))
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    return figure
+
+
+def costs(macs: Mapping[str, int], params: Mapping[str, int]) -> Figure:
+    """MACs and parameters of every layer, two panels with the same rows, first layer on top."""
+    figure, axes = new(7, 0.8 + 0.21 * len(macs), 1, 2, sharey=True)
+    places = np.arange(len(macs))
+    panels = (("MACs, millions", macs, 1e6), ("parameters, thousands", params, 1e3))
+    for axis, colour, (label, counts, unit) in zip(axes, COLOURS, panels, strict=False):
+        values = [counts[name] / unit for name in macs]
+        axis.barh(places, values, color=colour)
+        for place, value in zip(places, values, strict=True):
+            axis.text(value, place, f" {value:.1f}", va="center", fontsize=8)
+        axis.set(xlabel=label, xlim=(0, 1.18 * max(values)))
+    axes[0].set(yticks=places, yticklabels=list(macs))
+    axes[0].tick_params(axis="y", labelsize=8)
+    axes[0].invert_yaxis()
+    return figure
+
+
+def removal(producer: np.ndarray, consumer: np.ndarray, removed: Sequence[int]) -> Figure:
+    """|weights| of two layers (n, inputs) and (outputs, n); what goes with ``removed`` is hatched.
+
+    The producer loses a row for each removed neuron, the consumer a column.
+    """
+    shapes = (producer.shape, consumer.shape)
+    figure, axes = new(7, 2.6, 1, 2, width_ratios=[columns for _, columns in shapes])
+    top = max(abs(producer).max(), abs(consumer).max())
+    for axis, weights in zip(axes, (producer, consumer), strict=True):
+        axis.imshow(abs(weights), cmap="cividis", vmin=0, vmax=top)
+        axis.set(xticks=range(weights.shape[1]), yticks=range(weights.shape[0]))
+        axis.tick_params(length=0)
+        axis.spines[:].set_visible(False)
+    for j in removed:
+        for axis, corner, width, height in (
+            (axes[0], (-0.5, j - 0.5), producer.shape[1], 1),
+            (axes[1], (j - 0.5, -0.5), 1, consumer.shape[0]),
+        ):
+            axis.add_patch(
+                Rectangle(corner, width, height, fc="white", ec=COLOURS[1], lw=2, hatch="///")
+            )
+    for axis, title, across, down in (
+        (axes[0], "producer: loses rows", "its inputs", "neurons"),
+        (axes[1], "consumer: loses columns", "neurons", "its outputs"),
+    ):
+        _title(axis, title)
+        axis.set(xlabel=across, ylabel=down)
+    return figure
+
+
+def accuracy_against_macs(
+    curves: Mapping[str, Sequence[tuple[float, float]]], chance: float
+) -> Figure:
+    """A line per method through its (percent of MACs kept, accuracy in percent), and chance."""
+    figure, axis = new(7, 3.2)
+    for name, points in curves.items():
+        kept, accuracies = zip(*sorted(points), strict=True)
+        axis.plot(kept, accuracies, label=name, clip_on=False)
+    axis.axhline(chance, color="black", lw=1, ls=":", marker="")
+    axis.text(100, chance, "chance", ha="right", va="bottom", fontsize=8)
+    axis.set(xlim=(0, 100), ylim=(0, 100), xlabel="MACs kept, %", ylabel="accuracy, %")
+    axis.legend(frameon=False)
+    return figure
+
+
+def stand_ins(said: np.ndarray, guessed: np.ndarray, errors: Sequence[float]) -> Figure:
+    """What each neuron said, and what the others say for it, (samples, n); the gap is shaded."""
+    n = said.shape[1]
+    figure, axes = new(7, 2.6, 1, n, sharey=True)
+    samples = np.arange(len(said))
+    for j, axis in enumerate(axes):
+        axis.fill_between(samples, said[:, j], guessed[:, j], color=COLOURS[5], alpha=0.4, lw=0)
+        axis.plot(samples, said[:, j], color=COLOURS[0], label="what it said")
+        axis.plot(samples, guessed[:, j], "s--", color=COLOURS[1], label="what the others say")
+        _title(axis, f"neuron {j}: ΔE = {errors[j]:.2f}")
+        axis.set(xticks=samples, xlabel="sample")
+    axes[0].set_ylabel("behaviour")
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    return figure
+
+
+def error_against_channels(
+    curves: Mapping[str, tuple[Sequence[int], Sequence[float]]], log: bool = False
+) -> Figure:
+    """A line per method through its (channels left, error), pruned from left to right."""
+    figure, axis = new(7, 3.2)
+    for name, (left, errors) in curves.items():
+        axis.plot(left, errors, label=name)
+    axis.set(xlabel="channels left", ylabel="error, part of all", yscale="log" if log else "linear")
+    axis.invert_xaxis()
+    axis.legend(frameon=False)
+    return figure
+
+
+def changes(differences: Mapping[str, tuple[float, float]], reference: str) -> Figure:
+    """How far each variant lies from ``reference``: (points, its standard error), with ± 2 of it."""
+    figure, axis = new(7, 1.0 + 0.34 * len(differences))
+    values, errors = zip(*differences.values(), strict=True)
+    places = np.arange(len(differences))
+    axis.errorbar(values, places, xerr=2 * np.array(errors), fmt="o", color=COLOURS[1], capsize=4)
+    axis.axvline(0, color=COLOURS[0], lw=2, marker="")
+    axis.text(0, -0.75, reference, color=COLOURS[0], ha="center", va="bottom")
+    axis.set(yticks=places, yticklabels=list(differences), ylim=(len(places) - 0.5, -0.6))
+    axis.set_xlabel("accuracy against it, percentage points")
     return figure

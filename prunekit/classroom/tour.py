@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 import prunekit as pk
+from prunekit.budget import check_target
 from prunekit.classroom import data
 from prunekit.classroom.pretrained import pretrained
 from prunekit.classroom.training import accuracy
@@ -92,6 +93,7 @@ def table(lines: list[Line]) -> str:
 
 def main(name: str = "shapes32", target_macs: float = 0.5, *, download: bool = False) -> None:
     """Print the tour: ``name`` is "shapes32" (comes with the package) or "cifar10"."""
+    check_target(target_macs)
     train, test = (data.load(name, split, download=download) for split in ("train", "test"))
     print(
         f"A ResNet-20 trained on {name}, pruned to {target_macs:.0%} of its multiply-accumulates "
