@@ -145,10 +145,8 @@ def prune(
     if target_macs is not None:
         pruning_ratio = uniform_ratio(original, example, prunable, target_macs)
     keep = keep_counts(prunable, pruning_ratio)
-
     if target_macs is None and pruning_ratio and all(keep[s] == s.channels for s in prunable):
         raise ValueError(f"pruning_ratio={pruning_ratio} removes no channel anywhere: raise it")
-
     skip = ignored_names(model, ignored_layers)
     layers = [name for name in called_layers(original, example) if name not in skip]
     fit = {"centered": centered, "ridge": ridge}
@@ -206,8 +204,7 @@ def _statistics(
     fit: Mapping[str, Any],
 ) -> Statistics:
     """What a method gets to know of ``site``."""
-    consumer = pruned.get_submodule(site.consumers[0])
-    W, b = outgoing_weights(consumer)
+    W, b = outgoing_weights(pruned.get_submodule(site.consumers[0]))
     return Statistics(
         collect=lambda: collect(original, pruned, site.consumers[0], batches),
         weights=W,

@@ -5,6 +5,7 @@ the picture. Nothing here computes: what is drawn comes from the caller.
 """
 
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from typing import Any
 
 import matplotlib
@@ -62,11 +63,13 @@ def new(width: float = 7, height: float = 3, rows: int = 1, columns: int = 1, **
 
 def show(figure: Figure, alt: str) -> None:
     """Print the sentence that says what the figure shows, then the figure itself."""
-    from IPython.display import display
+    from IPython.display import Image, display
 
-    print(alt)
+    png = BytesIO()  # drawn here: a kernel that never met pyplot cannot draw a Figure by itself
     with matplotlib.rc_context(STYLE):
-        display(figure)
+        figure.savefig(png, format="png")
+    print(alt)
+    display(Image(png.getvalue(), format="png", alt=alt))
 
 
 def _title(axis: Axes, text: str, pad: float = 6) -> None:

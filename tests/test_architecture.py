@@ -1,0 +1,58 @@
+"""The arrows of the house: which file may know which, and how long a file may be."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import prunekit as pk
+
+ROOT = Path(pk.__file__).parent
+FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
+PURE = {"moments", "least_squares", "reap"}  # arrays in, arrays out
+ALGORITHMS = PURE | {"baselines", "repair", "pipeline"}
+
+
+def imported(path):
+    """The modules of prunekit that a file imports, as ``classroom.data`` or ``reap``."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("prunekit"):
+            inner = node.module.removeprefix("prunekit").lstrip(".")
+            found |= {inner} if inner else {alias.name for alias in node.names}
+            if inner == "classroom":
+                found |= {f"classroom.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            names = (alias.name for alias in node.names)
+            found |= {n.removeprefix("prunekit.") for n in names if n.startswith("prunekit")}
+    return found
+
+
+def module(path):
+    return ".".join(path.with_suffix("").parts)
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_imports_point_one_way(path):
+    name, knows = module(path), imported(path)
+    if name in PURE:
+        assert knows <= PURE, f"{name} is pure and must not know {knows - PURE}"
+    if name in {"network", "surgery", "inputs", "cost"}:
+        assert not knows & ALGORITHMS, f"{name} knows no algorithm, but imports {knows}"
+    if not name.startswith("classroom") and name != "__main__":
+        assert not any(k.startswith("classroom") for k in knows), f"{name} imports the classroom"
+
+
+def test_the_reader_of_imports_sees_them():
+    assert imported(Path("pipeline.py")) >= {"reap", "surgery", "baselines", "network"}
+    assert "classroom.data" in imported(Path("classroom/tour.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_a_file_is_read_in_one_sitting(path):
+    assert len((ROOT / path).read_text("utf-8").splitlines()) <= 250
+
+
+def test_public_names_are_documented():
+    for name in pk.__all__:
+        assert getattr(pk, name).__doc__, name
