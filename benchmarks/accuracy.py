@@ -29,6 +29,8 @@ ROWS = {  # name → options of prune
     "L1": {"method": "l1"},
     "L1 + batch-norm recalibration": {"method": "l1", "repair": "batchnorm"},
     "L1 + least squares": {"method": "l1", "repair": "least_squares"},
+    "L1 + least squares, all layers": {"method": "l1", "repair": "network"},
+    "REAP, next layers only": {"method": "reap", "repair": "least_squares"},
     "REAP": {"method": "reap"},
 }
 

@@ -120,6 +120,8 @@ class Statistics:
     filters : the producer's weights, a row per channel (channels, inputs·kernel), float64
     block_size : columns per channel: k² for a k×k kernel, 1 for a linear layer
     centered, ridge : as `LeastSquares.from_moments` takes them
+    output_scale : what the batch norm behind the consumer multiplies its outputs with, γ/σ
+        (outputs,), or None. A score may weigh errors with it; the fit does not need to
     """
 
     collect: Callable[[], Moments]
@@ -129,6 +131,7 @@ class Statistics:
     block_size: int = 1
     centered: bool = True
     ridge: float = 1e-5
+    output_scale: Tensor | None = None
 
     @property
     def channels(self) -> int:

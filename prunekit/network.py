@@ -14,6 +14,7 @@ from typing import Any
 import torch
 import torch_pruning as tp
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunekit import surgery
 from prunekit.inputs import Inputs, call, check_example, frozen_copy, map_tensors
@@ -34,6 +35,7 @@ class Site:
     channels : how many there are
     producers : layers that make these channels
     consumers : layers that hear them, in the order of the forward pass
+    norm : the batch norm right behind the only consumer, if there is one
     reason : None, or in words why the site is left alone
     cuts : for `prunekit.surgery`, which indices of which module belong to each channel
     """
@@ -42,6 +44,7 @@ class Site:
     channels: int
     producers: tuple[str, ...] = ()
     consumers: tuple[str, ...] = ()
+    norm: str | None = None
     reason: str | None = None
     cuts: tuple["surgery.Cut", ...] = ()
 
@@ -103,7 +106,19 @@ def _group(graph: tp.DependencyGraph, layer: nn.Module, names: dict[nn.Module, s
         if isinstance(module, LAYERS + OTHER_LAYERS) and not _is_depthwise(module):
             (producers if side == "out" else consumers).append(names[module])
         cuts.append(surgery.Cut.from_pairs(names[module], side, channels, roots, indices))
-    return Site(names[layer], channels, tuple(producers), tuple(consumers), cuts=tuple(cuts))
+    norm = _norm_behind(graph, consumers, names)
+    return Site(names[layer], channels, tuple(producers), tuple(consumers), norm, None, tuple(cuts))
+
+
+def _norm_behind(
+    graph: tp.DependencyGraph, consumers: list[str], names: dict[nn.Module, str]
+) -> str | None:
+    """The batch norm that alone takes a single consumer's outputs, by name."""
+    modules = {name: module for module, name in names.items()}
+    if len(consumers) != 1:
+        return None
+    behind = [node.module for node in graph.module2node[modules[consumers[0]]].outputs]
+    return names[behind[0]] if len(behind) == 1 and isinstance(behind[0], _BatchNorm) else None
 
 
 def _refusal(site: Site, modules: dict[str, nn.Module], calls: dict[str, int]) -> str | None:

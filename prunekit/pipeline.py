@@ -1,34 +1,30 @@
-"""prune(): collect → select → update → remove, front to back, with a report.
+"""prune(): collect → select → update → remove, with a report.
 
-Two copies of the network work side by side: the original, which says what each layer should answer
-(Y), and the one being pruned, which says what that layer now hears (X). Site by site, the consumer
-in the pruned copy stops listening to the channels that go, the rest of its weights is refitted, and
-the next site sees the consequences. Only at the end are the silent channels cut away.
+Two copies of the network work side by side, the original and the one being pruned. Site by site
+(`prunekit.front_to_back`) the pruned one stops listening to the channels that go; only at the end
+are the silent channels cut away.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from prunekit import baselines, surgery
 from prunekit.budget import Ratio, keep_counts, uniform_ratio
-from prunekit.coding import collect, outgoing_weights, set_outgoing_weights
 from prunekit.cost import count_macs, count_params
+from prunekit.front_to_back import Method, Options, front_to_back
 from prunekit.inputs import Inputs, calibration_batches, check_example, frozen_copy
-from prunekit.least_squares import Statistics
 from prunekit.network import Site, called_layers, find_sites, ignored_names
-from prunekit.reap import Elimination, reap
-from prunekit.repair import REPAIRS, can_refit, refit_layer, relative_error, update_weights
+from prunekit.reap import reap
+from prunekit.repair import REPAIRS
 from prunekit.report import Report, Row
 
 __all__ = ["PruningResult", "prune"]
 
-Method = Callable[[Statistics], Elimination]
 METHODS: dict[str, tuple[Method, str]] = {  # name → (selection, the repair it comes with)
-    "reap": (reap, "least_squares"),
+    "reap": (reap, "network"),
     "l1": (baselines.l1, "none"),
 }
 
@@ -57,7 +53,7 @@ def _method(method: str | Method, repair: str | None) -> tuple[Method, str]:
             f"method must be one of {', '.join(map(repr, METHODS))}, or a callable that takes a "
             f"site's Statistics and returns an Elimination, got {method!r}"
         )
-    select, usual = (method, "least_squares") if callable(method) else METHODS[method]
+    select, usual = (method, "network") if callable(method) else METHODS[method]
     if repair not in (None, *REPAIRS):
         raise ValueError(f"repair must be one of {', '.join(map(repr, REPAIRS))}, got {repair!r}")
     return select, repair or usual
@@ -72,17 +68,6 @@ def _prunable(sites: Sequence[Site]) -> list[Site]:
     return prunable
 
 
-def _checked_order(elimination: Elimination, channels: int) -> Elimination:
-    """An elimination as a method returned it, if it orders every channel once."""
-    order = getattr(elimination, "order", None)
-    if not isinstance(order, Tensor) or sorted(order.tolist()) != list(range(channels)):
-        raise ValueError(
-            f"method must return an Elimination whose order holds each of the {channels} channel "
-            f"ids once, got {elimination!r:.200}"
-        )
-    return elimination
-
-
 def prune(
     model: nn.Module,
     example_inputs: Any,
@@ -95,6 +80,7 @@ def prune(
     asymmetric: bool = True,
     centered: bool = True,
     ridge: float = 1e-5,
+    weigh_outputs: bool = True,
     ignored_layers: Iterable[str | nn.Module | type] = (),
     progress: bool = True,
 ) -> PruningResult:
@@ -111,11 +97,12 @@ def prune(
     target_macs : instead of a ratio: the fraction of MACs kept (float) or their number (int), met
         with one uniform ratio
     repair : "least_squares" refits the consumer of every pruned site, "network" every other layer
-        behind it too (better at small budgets, twice the time), "batchnorm" recalibrates batch
-        norms at the end, "none" leaves weights alone; by default what the method comes with
+        behind the first of them too, "batchnorm" recalibrates batch norms at the end, "none"
+        leaves weights alone; by default "network" for REAP and your own methods, "none" for L1
     asymmetric : aim at what the *original* network answers, given what the pruned one hears
     centered : refit biases too
     ridge : pull towards the original weights, relative to the mean energy of a column of X
+    weigh_outputs : score errors as the batch norm behind the consumer will scale them
     ignored_layers : names, modules or types to leave alone
     progress : show a progress bar
 
@@ -131,8 +118,8 @@ def prune(
 
     Notes
     -----
-    Source: Kamma & Wada 2021 (REAP) for selection and update; the order, the asymmetric target,
-    centring and the ridge are our choice.
+    Source: Kamma & Wada 2021 (REAP) for selection and the update of the consumer. Our choice: front
+    to back with an asymmetric target, centring, the ridge, output weights, refitting other layers.
     """
     if (pruning_ratio is None) == (target_macs is None):
         raise ValueError("give one of pruning_ratio and target_macs")
@@ -149,70 +136,14 @@ def prune(
         raise ValueError(f"pruning_ratio={pruning_ratio} removes no channel anywhere: raise it")
     skip = ignored_names(model, ignored_layers)
     layers = [name for name in called_layers(original, example) if name not in skip]
-    fit = {"centered": centered, "ridge": ridge}
-    target = original if asymmetric else pruned
-    kept, errors = _front_to_back(
-        target, pruned, layers, keep, batches, select, repair, fit, progress
-    )
-
+    options = Options(select, repair, asymmetric, centered, ridge, weigh_outputs)
+    kept, errors = front_to_back(original, pruned, layers, keep, batches, options, progress)
     surgery.remove(pruned, {site: _gone(site, ids) for site, ids in kept.items()})
     if repair == "batchnorm":
         pruned = baselines.recalibrate_batchnorm(pruned, batches, example)
     report = _report(original, pruned, example, sites, kept, errors)
     _restore_flags(model, pruned)
     return PruningResult(pruned, report, {row.name: row.kept for row in report.rows if row.kept})
-
-
-def _front_to_back(
-    target: nn.Module,
-    pruned: nn.Module,
-    layers: Sequence[str],
-    keep: Mapping[Site, int],
-    batches: Sequence[Inputs],
-    select: Method,
-    repair: str,
-    fit: Mapping[str, Any],
-    progress: bool,
-) -> tuple[dict[Site, Tensor], dict[Site, float | None]]:
-    """Silence and refit ``pruned`` in place, layer by layer: the channels kept, and the errors."""
-    sites = {site.consumers[0]: site for site in keep if keep[site] < site.channels}
-    first = next((i for i, name in enumerate(layers) if name in sites), len(layers))
-    todo = [name for name in layers[first:] if repair == "network" or name in sites]
-    kept: dict[Site, Tensor] = {}
-    errors: dict[Site, float | None] = {}
-    for name in tqdm(todo, desc="pruning", unit="layer", disable=not progress):
-        layer = pruned.get_submodule(name)
-        if name not in sites:
-            if can_refit(layer):
-                refit_layer(target, pruned, name, batches, **fit)
-            continue
-        site = sites[name]
-        statistics = _statistics(target, pruned, site, batches, fit)
-        elimination = _checked_order(select(statistics), site.channels)
-        kept[site] = elimination.kept_at(keep[site])
-        W, b = update_weights(statistics, kept[site], repair)
-        errors[site] = relative_error(statistics, W, b)
-        set_outgoing_weights(layer, W, b)
-    return kept, errors
-
-
-def _statistics(
-    original: nn.Module,
-    pruned: nn.Module,
-    site: Site,
-    batches: Sequence[Inputs],
-    fit: Mapping[str, Any],
-) -> Statistics:
-    """What a method gets to know of ``site``."""
-    W, b = outgoing_weights(pruned.get_submodule(site.consumers[0]))
-    return Statistics(
-        collect=lambda: collect(original, pruned, site.consumers[0], batches),
-        weights=W,
-        bias=b,
-        filters=pruned.get_submodule(site.name).weight.detach().flatten(1).double(),
-        block_size=len(W) // site.channels,
-        **fit,
-    )
 
 
 def _gone(site: Site, kept: Tensor) -> list[int]:

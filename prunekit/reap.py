@@ -11,7 +11,8 @@ goes, the next one is asked again: greedy, and nested, so one pass answers for e
 Source: Kamma & Wada, "REAP: A Method for Pruning Convolutional Neural Networks with Performance
 Preservation", IEICE Trans. Inf. & Syst. E104-D(1), 2021. From its abstract: prune what the other
 channels can reconstruct, repair by least squares, made fast by a biorthogonal system. Derived: the
-formulas. Our choice: blocks of kernel columns, centred moments, the ridge towards W⁰.
+formulas. Our choice: blocks of kernel columns, centred moments, the ridge towards W⁰, and that a
+batch norm behind the next layer weighs the error of each of its outputs.
 """
 
 from dataclasses import dataclass
@@ -32,7 +33,8 @@ class Elimination:
     Attributes
     ----------
     order : int64 (channels,), the first to go first
-    errors : float64 (channels,), what each removal adds to ‖Y − XW − b‖² (NaN where unknown)
+    errors : float64 (channels,), what each removal adds to ‖Y − XW − b‖², each output times its
+        scale if there is one (NaN where unknown)
     problem : the least squares behind it; None when a method only orders channels
     block_size : columns per channel
     """
@@ -87,6 +89,7 @@ def eliminate(
     bias: Tensor | None = None,
     centered: bool = True,
     ridge: float = 1e-5,
+    output_scale: Tensor | None = None,
 ) -> Elimination:
     """Order the channels of a layer by how well the others make up for them.
 
@@ -98,6 +101,8 @@ def eliminate(
         towards W⁰ (towards zero without it); b⁰ is used only when not ``centered``
     centered : refit the bias too, as if X had a column of ones that never goes
     ridge : λ relative to the mean of diag(G), 0 or more
+    output_scale : weighs the error of each output (outputs,) in the score, as a batch norm behind
+        the layer will; the fit is the same with any scale, since outputs are fitted one by one
 
     Returns
     -------
@@ -114,20 +119,22 @@ def eliminate(
     Cost: one O(d³) inversion and O(d³) for the whole path. Source: see the top of this file.
     """
     problem = LeastSquares.from_moments(moments, weights, bias, centered=centered, ridge=ridge)
-    return _eliminate(problem, block_size)
+    return _eliminate(problem, block_size, output_scale)
 
 
-def _eliminate(problem: LeastSquares, block_size: int) -> Elimination:
+def _eliminate(problem: LeastSquares, block_size: int, scale: Tensor | None) -> Elimination:
     d = len(problem.gram)
     if block_size < 1 or d % block_size:
         raise ValueError(f"block_size must divide the {d} columns of X, got {block_size}")
     H = problem.inverse()
     # W = W⁰ + H(B − G·W⁰)
     W = problem.weights + H @ (problem.cross - problem.gram @ problem.weights)
+    if scale is not None:
+        W = W * scale  # the score in units behind the batch norm
     order, errors = _path(H, W, d // block_size, block_size)
     return Elimination(order, errors, problem, block_size)
 
 
 def reap(site: Statistics) -> Elimination:
     """REAP as a method of `prunekit.prune`: the elimination of one site's channels."""
-    return _eliminate(site.problem, site.block_size)
+    return _eliminate(site.problem, site.block_size, site.output_scale)

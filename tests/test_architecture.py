@@ -10,7 +10,7 @@ import prunekit as pk
 ROOT = Path(pk.__file__).parent
 FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
 PURE = {"moments", "least_squares", "reap"}  # arrays in, arrays out
-ALGORITHMS = PURE | {"baselines", "repair", "pipeline"}
+ALGORITHMS = PURE | {"baselines", "repair", "front_to_back", "pipeline"}
 
 
 def imported(path):

@@ -1,16 +1,19 @@
 """prune() as users meet it: what comes out, what is refused, and that nothing of theirs changes."""
 
 import copy
+import importlib
 
 import pytest
 import torch
 from torch import nn
 
 import prunekit as pk
-from prunekit import pipeline
 from prunekit.classroom import models
 
 from .networks import TwoInputs, chain
+
+pipeline = importlib.import_module("prunekit.pipeline")
+front_to_back = importlib.import_module("prunekit.front_to_back")
 
 IMAGES = torch.randn(40, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 ONE = IMAGES[:1]
@@ -164,10 +167,39 @@ def test_a_method_of_your_own():
     assert result.report.rows[0].error is not None  # least squares repairs it
 
 
+def test_network_repair_is_the_fit_of_each_layer_to_its_original_answers():
+    """With a single site pruned, the last layer is refitted to the outputs of the original."""
+    model = chain(seed=4).eval()
+    result = prune(model, pruning_ratio={"0": 0.5}, ridge=0.0).model
+    with torch.no_grad():
+        hidden = result[:9](IMAGES).double()
+        A = torch.cat([hidden, torch.ones(len(hidden), 1)], 1)
+        best = A @ torch.linalg.lstsq(A, model(IMAGES).double(), driver="gelsd").solution
+        torch.testing.assert_close(result(IMAGES).double(), best, rtol=0, atol=1e-4)
+
+
+def test_the_batch_norm_behind_weighs_the_score_and_not_the_fit():
+    """Two channels, two outputs: the batch norm decides which output's error counts."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 2))
+    inputs = torch.randn(200, 3)
+    with torch.no_grad():
+        model[1].weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+        model[0].weight.copy_(torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.1, 0.0]]))
+    model.eval()
+    for gains, kept in (((10.0, 0.1), (0,)), ((0.1, 10.0), (1,))):
+        model[2].weight.data = torch.tensor(gains)
+        plan = prune(model, inputs, inputs[:1], pruning_ratio={"0": 0.5}).plan
+        assert plan["0"] == kept
+        plain = prune(model, inputs, inputs[:1], pruning_ratio={"0": 0.5}, weigh_outputs=False)
+        assert plain.plan["0"] == (1,)
+
+
 def test_symmetric_target_and_uncentred_fit_are_options():
     model = chain(seed=2).eval()
     plain = prune(model).model(IMAGES)
-    for option in ({"asymmetric": False}, {"centered": False}, {"ridge": 0.1}):
+    options = ({"asymmetric": False}, {"centered": False}, {"ridge": 0.1})
+    for option in options:
         assert not torch.equal(prune(model, **option).model(IMAGES), plain)
 
 
@@ -233,7 +265,8 @@ def test_the_original_is_untouched_bit_for_bit_and_modes_are_kept():
 @pytest.mark.parametrize("where", ["find_sites", "collect", "count_macs"])
 def test_an_interrupted_run_leaves_everything_as_it_was(monkeypatch, where):
     model, calls = chain().train(), []
-    before, usual = snapshot(model), getattr(pipeline, where)
+    modules = dict.fromkeys(("find_sites", "count_macs"), pipeline) | {"collect": front_to_back}
+    before, usual = snapshot(model), getattr(modules[where], where)
 
     def interrupted(*args, **kwargs):
         calls.append(args)
@@ -241,7 +274,7 @@ def test_an_interrupted_run_leaves_everything_as_it_was(monkeypatch, where):
             raise KeyboardInterrupt
         return usual(*args, **kwargs)
 
-    monkeypatch.setattr(pipeline, where, interrupted)
+    monkeypatch.setattr(modules[where], where, interrupted)
     with pytest.raises(KeyboardInterrupt):
         prune(model)
     assert_untouched(model, before)

@@ -139,7 +139,7 @@ def training_curve(losses: Sequence[float]) -> Figure:
 
 def costs(macs: Mapping[str, int], params: Mapping[str, int]) -> Figure:
     """MACs and parameters of every layer, two panels with the same rows, first layer on top."""
-    figure, axes = new(7, 0.8 + 0.21 * len(macs), 1, 2, sharey=True)
+    figure, axes = new(7, 0.8 + 0.18 * len(macs), 1, 2, sharey=True)
     places = np.arange(len(macs))
     panels = (("MACs, millions", macs, 1e6), ("parameters, thousands", params, 1e3))
     for axis, colour, (label, counts, unit) in zip(axes, COLOURS, panels, strict=False):
@@ -165,6 +165,7 @@ def removal(producer: np.ndarray, consumer: np.ndarray, removed: Sequence[int]) 
     for axis, weights in zip(axes, (producer, consumer), strict=True):
         axis.imshow(abs(weights), cmap="cividis", vmin=0, vmax=top)
         axis.set(xticks=range(weights.shape[1]), yticks=range(weights.shape[0]))
+        axis.set_ylim(max(rows for rows, _ in shapes) - 0.5, -0.5)  # squares of one size
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)
     for j in removed:
