@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prunekit.inputs import Inputs, call, device_of, map_tensors
-from prunekit.moments import Moments
+from prunekit.moments import Moments, float64
 
 __all__ = ["answered", "collect", "listened", "outgoing_weights", "set_outgoing_weights"]
 
@@ -66,9 +66,9 @@ def answered(layer: nn.Module, outputs: Tensor) -> Tensor:
 
 def outgoing_weights(layer: nn.Module) -> tuple[Tensor, Tensor]:
     """W (d, outputs) and b (outputs,) of a consumer in float64; a missing bias is zero."""
-    W = layer.weight.detach().flatten(1).T.double()  # (d, outputs)
+    W = float64(layer.weight).flatten(1).T  # (d, outputs)
     b = torch.zeros(W.shape[1], dtype=W.dtype, device=W.device)
-    return W, b if layer.bias is None else layer.bias.detach().double()
+    return W, b if layer.bias is None else float64(layer.bias)
 
 
 @torch.no_grad()

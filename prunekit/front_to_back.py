@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from prunekit.coding import collect, outgoing_weights, set_outgoing_weights
 from prunekit.inputs import Inputs
 from prunekit.least_squares import Statistics
+from prunekit.moments import float64
 from prunekit.network import Site
 from prunekit.reap import Elimination
 from prunekit.repair import can_refit, refit_layer, relative_error, update_weights
@@ -89,7 +90,7 @@ def _statistics(
         collect=lambda: collect(target, pruned, site.consumers[0], batches),
         weights=W,
         bias=b,
-        filters=pruned.get_submodule(site.name).weight.detach().flatten(1).double(),
+        filters=float64(pruned.get_submodule(site.name).weight).flatten(1),
         block_size=len(W) // site.channels,
         centered=options.centered,
         ridge=options.ridge,
@@ -101,8 +102,8 @@ def _scale(norm: nn.Module) -> Tensor | None:
     """γ/σ of a batch norm (outputs,), what it multiplies each of its channels with."""
     if norm.running_var is None:
         return None
-    gain = 1.0 if norm.weight is None else norm.weight.detach().double()
-    return gain / (norm.running_var.double() + norm.eps).sqrt()
+    gain = 1.0 if norm.weight is None else float64(norm.weight)
+    return gain / (float64(norm.running_var) + norm.eps).sqrt()
 
 
 def _checked(elimination: Elimination, channels: int) -> Elimination:

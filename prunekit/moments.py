@@ -7,7 +7,7 @@ variance", The American Statistician 37(3), 1983.
 import torch
 from torch import Tensor
 
-__all__ = ["Moments"]
+__all__ = ["Moments", "float64"]
 
 CHUNK = 2048  # rows summed at once: small enough to stay in a processor's cache
 
@@ -41,8 +41,6 @@ class Moments:
                 f"X and Y must keep the {self.scatter_xy.shape[0]} and {self.scatter_xy.shape[1]} "
                 f"columns of the first batch, got {X.shape[1]} and {Y.shape[1]}"
             )
-        if X.device.type == "mps":  # that device has no float64
-            X, Y = X.cpu(), Y.cpu()
         for x, y in zip(X.split(CHUNK), Y.split(CHUNK), strict=True):
             self.merge(_moments_of(x, y))
         return self
@@ -77,9 +75,15 @@ class Moments:
         return self.scatter_xy + self.count * torch.outer(self.mean_x, self.mean_y)
 
 
+def float64(values: Tensor, copy: bool = False) -> Tensor:
+    """``values`` in float64, on the CPU where their own device has none (Apple's mps)."""
+    device = "cpu" if values.device.type == "mps" else values.device
+    return values.detach().to(device, torch.float64, copy=copy)
+
+
 def _moments_of(X: Tensor, Y: Tensor) -> Moments:
     """Moments of one chunk X (samples, n), Y (samples, outputs), computed at once."""
-    X, Y = X.to(torch.float64, copy=True), Y.to(torch.float64, copy=True)
+    X, Y = float64(X, copy=True), float64(Y, copy=True)
     part = Moments()
     part.count = len(X)
     part.mean_x, part.mean_y = X.mean(0), Y.mean(0)  # (n,), (outputs,)

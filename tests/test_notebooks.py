@@ -344,7 +344,7 @@ FAULTS: list[tuple[str, Callable]] = [
     ("short_cells", code("x = 1\n" * (MAX_LINES + 1))),
     ("few_words", prose("word " * (MAX_WORDS + 1))),
     ("right_number_of_cells", lambda n: n.cells.pop(5) and n.cells.pop(5) and n.cells.pop(5)),
-    ("right_number_of_cells", lambda n: n.cells.extend([new_markdown_cell("x")] * 20)),
+    ("right_number_of_cells", lambda n: n.cells.extend(new_markdown_cell("x") for _ in range(20))),
     ("one_title", prose("# Another title")),
     ("one_title", prose("No title. time: 5 min", cell=0)),
     ("figures_have_sentences", code("figures.show(figure)")),

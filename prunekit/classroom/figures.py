@@ -14,6 +14,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from PIL import Image  # comes with matplotlib
 
 from prunekit.classroom.data import ImageSet
 from prunekit.report import Report
@@ -61,15 +62,27 @@ def new(width: float = 7, height: float = 3, rows: int = 1, columns: int = 1, **
         return figure, figure.subplots(rows, columns, **kwargs)
 
 
-def show(figure: Figure, alt: str) -> None:
-    """Print the sentence that says what the figure shows, then the figure itself."""
-    from IPython.display import Image, display
-
-    png = BytesIO()  # drawn here: a kernel that never met pyplot cannot draw a Figure by itself
+def _png(figure: Figure) -> bytes:
+    """The figure as a PNG; one with few colours gets a palette, which takes a third of the room."""
+    buffer, small = BytesIO(), BytesIO()
     with matplotlib.rc_context(STYLE):
-        figure.savefig(png, format="png")
+        figure.savefig(buffer, format="png")
+    picture = Image.open(buffer).convert("RGB")
+    if picture.getcolors(1024):  # None when there are more
+        picture = picture.quantize(256)
+    picture.save(small, "png", optimize=True)
+    return small.getvalue()
+
+
+def show(figure: Figure, alt: str) -> None:
+    """Print the sentence that says what the figure shows, then the figure itself.
+
+    Drawn here: a kernel that never met pyplot would show a Figure by its name only.
+    """
+    from IPython import display
+
     print(alt)
-    display(Image(png.getvalue(), format="png", alt=alt))
+    display.display(display.Image(_png(figure), format="png", alt=alt))
 
 
 def _title(axis: Axes, text: str, pad: float = 6) -> None:
@@ -85,7 +98,8 @@ def images(data: ImageSet, per_class: int = 3) -> Figure:
     for label, column in enumerate(axes.T):
         picked = data.images[data.labels == label][:per_class]
         for axis, image in zip(column, picked, strict=True):
-            axis.imshow(image.permute(1, 2, 0).squeeze(-1), cmap="gray_r", interpolation="nearest")
+            pixels = image.permute(1, 2, 0).squeeze(-1).numpy()  # (height, width[, 3])
+            axis.imshow(pixels, cmap="gray_r", interpolation="nearest")
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set_visible(False)
         name = data.classes[label].replace(" ", "\n")
@@ -201,18 +215,18 @@ def accuracy_against_macs(
 
 
 def stand_ins(said: np.ndarray, guessed: np.ndarray, errors: Sequence[float]) -> Figure:
-    """What each neuron said, and what the others say for it, (samples, n); the gap is shaded."""
-    n = said.shape[1]
-    figure, axes = new(7, 2.6, 1, n, sharey=True)
+    """What each neuron said, and what the others say for it, (samples, n); bars fill the gap."""
+    figure, axes = new(7, 2.8, 1, said.shape[1], sharey=True)
     samples = np.arange(len(said))
     for j, axis in enumerate(axes):
-        axis.fill_between(samples, said[:, j], guessed[:, j], color=COLOURS[5], alpha=0.4, lw=0)
+        axis.vlines(samples, said[:, j], guessed[:, j], color=COLOURS[5], lw=7, alpha=0.6)
         axis.plot(samples, said[:, j], color=COLOURS[0], label="what it said")
-        axis.plot(samples, guessed[:, j], "s--", color=COLOURS[1], label="what the others say")
+        axis.plot(samples, guessed[:, j], "s", color=COLOURS[1], label="what the others say for it")
         _title(axis, f"neuron {j}: ΔE = {errors[j]:.2f}")
         axis.set(xticks=samples, xlabel="sample")
     axes[0].set_ylabel("behaviour")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    entries = axes[0].get_legend_handles_labels()
+    figure.legend(*entries, loc="outside lower center", ncols=2, frameon=False)
     return figure
 
 

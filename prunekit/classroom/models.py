@@ -62,10 +62,10 @@ def small_cnn(classes: int = 10) -> nn.Sequential:
     Source: our own, a shortened VGG.
     """
     return nn.Sequential(
-        *_conv_bn_relu(3, 24),
-        *_conv_bn_relu(24, 32, stride=2),  # (batch, 32, 16, 16)
-        *_conv_bn_relu(32, 48, stride=2),  # (batch, 48, 8, 8)
-        *_conv_bn_relu(48, 48, stride=2),  # (batch, 48, 4, 4)
+        *(*_conv_bn_relu(3, 24), nn.MaxPool2d(2)),  # (batch, 24, 16, 16)
+        *(*_conv_bn_relu(24, 32), nn.MaxPool2d(2)),  # (batch, 32, 8, 8)
+        *(*_conv_bn_relu(32, 48), nn.MaxPool2d(2)),  # (batch, 48, 4, 4)
+        *_conv_bn_relu(48, 48),
         *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(48, classes)),
     )
 

@@ -33,7 +33,9 @@ RECIPES = {
     "mlp-digits": Recipe(
         models.mlp, "digits", dict(epochs=30, lr=0.1, batch_size=32, augment=False)
     ),
-    "small_cnn-shapes32": Recipe(models.small_cnn, "shapes32", dict(epochs=15)),
+    "small_cnn-shapes32": Recipe(
+        models.small_cnn, "shapes32", dict(epochs=40, lr=0.1, bfloat16=True)
+    ),
     "resnet20-shapes32": Recipe(models.resnet20, "shapes32", dict(epochs=15, bfloat16=True)),
     "resnet20-cifar10": Recipe(models.resnet20, "cifar10", dict(epochs=30, bfloat16=True)),
 }
