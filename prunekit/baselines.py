@@ -25,8 +25,7 @@ def l1(site: Statistics) -> Elimination:
     Source: Li, Kadav, Durdanovic, Samet & Graf, "Pruning filters for efficient ConvNets", ICLR
     2017.
     """
-    norms = site.filters.abs().sum(1)  # (channels,)
-    return Elimination(norms.argsort(stable=True), torch.full_like(norms, torch.nan))
+    return Elimination(site.filters.abs().sum(1).argsort(stable=True))
 
 
 @torch.no_grad()

@@ -107,6 +107,8 @@ def _group(graph: tp.DependencyGraph, layer: nn.Module, names: dict[nn.Module, s
             (producers if side == "out" else consumers).append(names[module])
         cuts.append(surgery.Cut.from_pairs(names[module], side, channels, roots, indices))
     norm = _norm_behind(graph, consumers, names)
+    order = list(names.values()).index  # coupled layers in the order of the network's definition
+    producers = [names[layer], *sorted(set(producers) - {names[layer]}, key=order)]
     return Site(names[layer], channels, tuple(producers), tuple(consumers), norm, None, tuple(cuts))
 
 

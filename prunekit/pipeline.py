@@ -141,7 +141,8 @@ def prune(
     surgery.remove(pruned, {site: _gone(site, ids) for site, ids in kept.items()})
     if repair == "batchnorm":
         pruned = baselines.recalibrate_batchnorm(pruned, batches, example)
-    report = _report(original, pruned, example, sites, kept, errors)
+    name = method if isinstance(method, str) else getattr(method, "__name__", "own method")
+    report = _report(original, pruned, example, sites, kept, errors, method=name, repair=repair)
     _restore_flags(model, pruned)
     return PruningResult(pruned, report, {row.name: row.kept for row in report.rows if row.kept})
 
@@ -157,6 +158,7 @@ def _report(
     sites: Sequence[Site],
     kept: dict[Site, Tensor],
     errors: dict[Site, float | None],
+    **how: str,
 ) -> Report:
     rows = []
     for site in sites:
@@ -164,6 +166,7 @@ def _report(
         rows.append(Row(site.name, site.channels, len(ids), ids, errors.get(site), site.reason))
     return Report(
         rows=tuple(rows),
+        **how,
         macs_before=count_macs(before, example),
         macs_after=count_macs(after, example),
         params_before=count_params(before),

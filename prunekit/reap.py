@@ -34,13 +34,13 @@ class Elimination:
     ----------
     order : int64 (channels,), the first to go first
     errors : float64 (channels,), what each removal adds to ‖Y − XW − b‖², each output times its
-        scale if there is one (NaN where unknown)
+        scale if there is one; None when a method only orders channels
     problem : the least squares behind it; None when a method only orders channels
     block_size : columns per channel
     """
 
     order: Tensor
-    errors: Tensor
+    errors: Tensor | None = None
     problem: LeastSquares | None = None
     block_size: int = 1
 

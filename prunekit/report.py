@@ -36,11 +36,14 @@ class Report:
     Attributes
     ----------
     rows : one per site, in the order of the forward pass
+    method, repair : how channels were chosen, and how the rest was repaired
     macs_before, macs_after : multiply-accumulates at batch size 1
     params_before, params_after : parameters
     """
 
     rows: tuple[Row, ...]
+    method: str
+    repair: str
     macs_before: int
     macs_after: int
     params_before: int
@@ -54,6 +57,7 @@ class Report:
     def summary(self) -> str:
         """The totals in one line."""
         return (
+            f"method {self.method}, repair {self.repair}: "
             f"MACs {self.macs_before:,} → {self.macs_after:,} "
             f"({self.macs_after / self.macs_before:.2f} kept), "
             f"parameters {self.params_before:,} → {self.params_after:,} "

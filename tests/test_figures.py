@@ -18,7 +18,7 @@ SITES = (
     Row("left", 32, 32, tuple(range(32)), None, "it has a reason"),
     Row("last", 64, 16, tuple(range(16)), 0.2, None),
 )
-REPORT = Report(SITES, macs_before=100, macs_after=50, params_before=10, params_after=5)
+REPORT = Report(SITES, "reap", "network", macs_before=100, macs_after=50, params_before=10, params_after=5)
 ACCURACIES = {"intact": 94.4, "L1": 17.25, "L1 repaired": 60.0, "REAP": 91.0}
 MACS = {"conv1": 2_000_000, "conv2": 4_000_000, "linear": 10}
 PARAMS = {"linear": 500, "conv2": 7_000, "conv1": 1_000}  # another order: names count

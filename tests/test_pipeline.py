@@ -161,7 +161,7 @@ def test_forms_of_calibration():
 def test_a_method_of_your_own():
     def largest_mean_stays(site):
         means = site.moments.mean_x.view(site.channels, site.block_size).mean(1)
-        return pk.Elimination(means.argsort(), torch.full_like(means, torch.nan))
+        return pk.Elimination(means.argsort())
 
     result = prune(chain(), method=largest_mean_stays)
     assert result.report.rows[0].error is not None  # least squares repairs it

@@ -14,7 +14,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from PIL import Image  # comes with matplotlib
+from PIL import Image
 
 from prunekit.classroom.data import ImageSet
 from prunekit.report import Report
