@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 import prunekit as pk
-from prunekit.classroom import data, figures
+from prunekit.classroom import data, style
 from prunekit.classroom.pretrained import pretrained
 from prunekit.classroom.training import accuracy
 from prunekit.coding import listened
@@ -62,7 +62,7 @@ def draw(
     curves: dict[str, list[tuple[float, float]]],
 ) -> Figure:
     """On the left images, a channel and its stand-in (count, …); on the right accuracy by MACs."""
-    with matplotlib.rc_context(figures.STYLE):
+    with matplotlib.rc_context(style.STYLE):
         figure = Figure(figsize=(10, 4), layout="constrained")
         left, right = figure.subfigures(1, 2, width_ratios=(1.05, 1))
         grid = left.subplots(3, len(pictures))

@@ -71,7 +71,7 @@ class Report:
             if row.reason is not None:
                 cells.append((row.name, str(row.channels_before), f"left alone: {row.reason}"))
             else:
-                error = "" if row.error is None else f"relative error {row.error:.4f}"
+                error = "" if row.error is None else f"relative error {row.error:.3f}"
                 cells.append((row.name, widths, error))
         return cells
 

@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
-from prunekit.classroom import data, figures
+from prunekit.classroom import data, figures, style
 from prunekit.report import Report, Row
 
 SITES = (
@@ -18,7 +18,9 @@ SITES = (
     Row("left", 32, 32, tuple(range(32)), None, "it has a reason"),
     Row("last", 64, 16, tuple(range(16)), 0.2, None),
 )
-REPORT = Report(SITES, "reap", "network", macs_before=100, macs_after=50, params_before=10, params_after=5)
+REPORT = Report(
+    SITES, "reap", "network", macs_before=100, macs_after=50, params_before=10, params_after=5
+)
 ACCURACIES = {"intact": 94.4, "L1": 17.25, "L1 repaired": 60.0, "REAP": 91.0}
 MACS = {"conv1": 2_000_000, "conv2": 4_000_000, "linear": 10}
 PARAMS = {"linear": 500, "conv2": 7_000, "conv1": 1_000}  # another order: names count
@@ -69,7 +71,7 @@ def test_house_style(name):
     assert to_hex(figure.get_facecolor()) == "#ffffff"
     assert all(to_hex(axis.get_facecolor()) == "#ffffff" for axis in figure.axes)
     assert all(image.get_cmap().name in ("cividis", "gray_r") for image in _images(figure))
-    known = {colour.lower() for colour in (*figures.COLOURS, figures.GREY, "#000000")}
+    known = {colour.lower() for colour in (*style.COLOURS, style.GREY, "#000000")}
     assert {to_hex(line.get_color()) for axis in figure.axes for line in axis.lines} <= known
     assert getattr(figures, name).__doc__.splitlines()[0].endswith(".")
 
@@ -79,11 +81,11 @@ def _images(figure):
 
 
 def test_colours_and_markers_are_distinct():
-    assert len(set(figures.COLOURS)) == len(figures.COLOURS) == len(set(figures.MARKERS))
+    assert len(set(style.COLOURS)) == len(style.COLOURS) == len(set(style.MARKERS))
     _, axis = figures.new()
-    lines = [axis.plot([0, 1])[0] for _ in range(len(figures.COLOURS))]
-    assert [line.get_color() for line in lines] == list(figures.COLOURS)
-    assert [line.get_marker() for line in lines] == list(figures.MARKERS)
+    lines = [axis.plot([0, 1])[0] for _ in range(len(style.COLOURS))]
+    assert [line.get_color() for line in lines] == list(style.COLOURS)
+    assert [line.get_marker() for line in lines] == list(style.MARKERS)
 
 
 def test_accuracy_bars():

@@ -5,18 +5,13 @@ the picture. Nothing here computes: what is drawn comes from the caller.
 """
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
-from typing import Any
 
-import matplotlib
 import numpy as np
-from cycler import cycler
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from PIL import Image
 
 from prunekit.classroom.data import ImageSet
+from prunekit.classroom.style import COLOURS, GREY, headline, new, show
 from prunekit.report import Report
 
 __all__ = [
@@ -33,61 +28,6 @@ __all__ = [
     "training_curve",
     "widths",
 ]
-
-# Okabe & Ito's palette without yellow: told apart by every eye, and in print
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-GREY = "#8C8C8C"
-STYLE: dict[str, Any] = {
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    "figure.dpi": 100,
-    "font.size": 10,
-    "axes.titlesize": 11,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.prop_cycle": cycler(color=COLOURS, marker=MARKERS),
-    "lines.markersize": 5,
-    "legend.frameon": False,
-    "image.cmap": "cividis",
-}
-
-
-def new(width: float = 7, height: float = 3, rows: int = 1, columns: int = 1, **kwargs: Any):
-    """A figure in the house style and its axes; sizes in inches. Not registered with pyplot."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        return figure, figure.subplots(rows, columns, **kwargs)
-
-
-def _png(figure: Figure) -> bytes:
-    """The figure as a PNG; one with few colours gets a palette, which takes a third of the room."""
-    buffer, small = BytesIO(), BytesIO()
-    with matplotlib.rc_context(STYLE):
-        figure.savefig(buffer, format="png")
-    picture = Image.open(buffer).convert("RGB")
-    if picture.getcolors(1024):  # None when there are more
-        picture = picture.quantize(256)
-    picture.save(small, "png", optimize=True)
-    return small.getvalue()
-
-
-def show(figure: Figure, alt: str) -> None:
-    """Print the sentence that says what the figure shows, then the figure itself.
-
-    Drawn here: a kernel that never met pyplot would show a Figure by its name only.
-    """
-    from IPython import display
-
-    print(alt)
-    display.display(display.Image(_png(figure), format="png", alt=alt))
-
-
-def _title(axis: Axes, text: str, pad: float = 6) -> None:
-    """A panel's title; the style cannot reach it here, for matplotlib reads it when it is set."""
-    axis.set_title(text, loc="left", fontsize=11, fontweight="bold", pad=pad)
 
 
 def images(data: ImageSet, per_class: int = 3) -> Figure:
@@ -136,7 +76,7 @@ def accuracy_bars(accuracies: Mapping[str, float], chance: float, title: str = "
     axis.axvline(chance, color="black", lw=1, ls=":")
     axis.text(chance, -0.6, "chance", ha="center", va="bottom", fontsize=8)
     axis.set(yticks=places, yticklabels=list(accuracies), xlim=(0, 108))
-    _title(axis, title, pad=16)
+    headline(axis, title, pad=16)
     axis.set_xlabel("accuracy on test images, %")
     axis.invert_yaxis()
     return figure
@@ -194,7 +134,7 @@ def removal(producer: np.ndarray, consumer: np.ndarray, removed: Sequence[int]) 
         (axes[0], "producer: loses rows", "its inputs", "neurons"),
         (axes[1], "consumer: loses columns", "neurons", "its outputs"),
     ):
-        _title(axis, title)
+        headline(axis, title)
         axis.set(xlabel=across, ylabel=down)
     return figure
 
@@ -222,7 +162,7 @@ def stand_ins(said: np.ndarray, guessed: np.ndarray, errors: Sequence[float]) ->
         axis.vlines(samples, said[:, j], guessed[:, j], color=COLOURS[5], lw=7, alpha=0.6)
         axis.plot(samples, said[:, j], color=COLOURS[0], label="what it said")
         axis.plot(samples, guessed[:, j], "s", color=COLOURS[1], label="what the others say for it")
-        _title(axis, f"neuron {j}: ΔE = {errors[j]:.2f}")
+        headline(axis, f"neuron {j}: ΔE = {errors[j]:.2f}")
         axis.set(xticks=samples, xlabel="sample")
     axes[0].set_ylabel("behaviour")
     entries = axes[0].get_legend_handles_labels()
@@ -244,7 +184,7 @@ def error_against_channels(
 
 
 def changes(differences: Mapping[str, tuple[float, float]], reference: str) -> Figure:
-    """How far each variant lies from ``reference``: (points, its standard error), with ± 2 of it."""
+    """How far each variant lies from ``reference``: (points, standard error), ± 2 of it."""
     figure, axis = new(7, 1.0 + 0.34 * len(differences))
     values, errors = zip(*differences.values(), strict=True)
     places = np.arange(len(differences))
