@@ -159,7 +159,7 @@ def stand_ins(said: np.ndarray, guessed: np.ndarray, errors: Sequence[float]) ->
     figure, axes = new(7, 2.8, 1, said.shape[1], sharey=True)
     samples = np.arange(len(said))
     for j, axis in enumerate(axes):
-        axis.vlines(samples, said[:, j], guessed[:, j], color=COLOURS[5], lw=7, alpha=0.6)
+        axis.vlines(samples, said[:, j], guessed[:, j], color=COLOURS[5], lw=4)
         axis.plot(samples, said[:, j], color=COLOURS[0], label="what it said")
         axis.plot(samples, guessed[:, j], "s", color=COLOURS[1], label="what the others say for it")
         headline(axis, f"neuron {j}: ΔE = {errors[j]:.2f}")
