@@ -41,6 +41,8 @@ def keep_counts(sites: Sequence[Site], pruning_ratio: Ratio) -> dict[Site, int]:
     if not isinstance(pruning_ratio, Mapping):
         ratio = check_ratio(pruning_ratio)
         return {site: keep_count(site.channels, ratio) for site in sites}
+    if not all(isinstance(pattern, str) for pattern in pruning_ratio):
+        raise TypeError(f"pruning_ratio must map site names to ratios, got {list(pruning_ratio)}")
     ratios = {
         pattern: check_ratio(ratio, f"pruning_ratio[{pattern!r}]")
         for pattern, ratio in pruning_ratio.items()
@@ -103,7 +105,8 @@ def uniform_ratio(
     least = _macs_at(model, example, sites, steps[-1])
     if not least <= budget:
         raise ValueError(
-            f"target_macs={target_macs} cannot be reached: pruning these sites keeps between "
+            f"target_macs={target_macs} cannot be reached (an int is a count, a float a fraction): "
+            "pruning these sites keeps between "
             f"{least:,} and {full:,} MACs ({least / full:.3f} to 1 of the whole)"
         )
     low, high = 0, len(steps) - 1  # steps[high] meets the budget

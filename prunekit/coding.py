@@ -79,7 +79,7 @@ def set_outgoing_weights(layer: nn.Module, W: Tensor, b: Tensor) -> None:
     """
     layer.weight.copy_(W.T.reshape(layer.weight.shape))
     if layer.bias is None and b.any():
-        layer.bias = nn.Parameter(torch.zeros_like(layer.weight[:, 0].flatten(1)[:, 0]))
+        layer.bias = nn.Parameter(layer.weight.new_zeros(len(layer.weight)))
         layer.bias.requires_grad_(layer.weight.requires_grad)
     if layer.bias is not None:
         layer.bias.copy_(b)

@@ -71,7 +71,7 @@ def front_to_back(
             statistics = _statistics(target, pruned, site, batches, options)
             elimination = _checked(options.select(statistics), site.channels)
             kept[site] = elimination.kept_at(keep[site])
-            W, b = update_weights(statistics, kept[site], options.repair)
+            W, b = update_weights(statistics, kept[site], options.repair, name)
             errors[site] = relative_error(statistics, W, b)
             set_outgoing_weights(layer, W, b)
         elif can_refit(layer):

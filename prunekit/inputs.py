@@ -66,8 +66,19 @@ def check_example(example_inputs: Any, model: nn.Module) -> Inputs:
             "example_inputs must be a tensor, a tuple of tensors or a dict of tensors, "
             f"as one call of the model takes them, got {type(example_inputs).__name__}"
         )
+    if any(not len(value) for value in values if value.ndim) or not all(map(_finite, values)):
+        raise ValueError("example_inputs must hold at least one sample of finite numbers")
+    bad = [name for name, p in model.state_dict().items() if not _finite(p)]
+    if bad:
+        raise ValueError(f"model has NaN or infinite numbers in {', '.join(bad[:3])}")
     device = device_of(model)
     return map_tensors(lambda value: value.to(device), example_inputs)
+
+
+def _finite(values: Any) -> bool:
+    """Whether a tensor holds no NaN and no infinite number; other objects pass."""
+    is_float = isinstance(values, Tensor) and values.is_floating_point()
+    return not is_float or bool(torch.isfinite(values).all())
 
 
 def _pick(batch: Any, example: Inputs) -> Inputs:
@@ -143,8 +154,9 @@ def calibration_batches(
         inputs = _pick(raw, example)
         _check(inputs, example, index)
         count = len(next(iter(tensors(inputs).values())))
-        for start in range(0, count, batch):
-            batches.append(map_tensors(lambda v, s=start: v[s : s + batch], inputs))
+        size = -(-count // max(1, -(-count // batch)))  # equal parts, none over ``batch``
+        for start in range(0, count, max(size, 1)):
+            batches.append(map_tensors(lambda v, s=start, n=size: v[s : s + n], inputs))
     if not batches:
         raise ValueError(
             "calibration is empty: give at least one batch of inputs (a few hundred images without "

@@ -50,7 +50,7 @@ class LeastSquares:
         ridge: float = 1e-5,
     ) -> "LeastSquares":
         """The problem of ``moments``; ``ridge`` is relative to the mean of diag(G)."""
-        if ridge < 0:
+        if not 0 <= ridge < float("inf"):
             raise ValueError(f"ridge must be 0 or more (relative to mean diag(G)), got {ridge}")
         if not moments.count:
             raise ValueError("moments are empty: call update(X, Y) first")
@@ -76,14 +76,14 @@ class LeastSquares:
         """H = (G + λI)⁻¹ of the given columns (all of them by default).
 
         Where that has no inverse in float64 (dead or duplicate columns, fewer samples than columns)
-        λ is raised to 1e-10 of the mean of diag(G), which shares the weight of twins.
+        λ is raised by 1e-10 of the mean of diag(G), which shares the weight of twins.
         """
         G = self.gram if columns is None else self.gram[columns][:, columns]
         eye = torch.eye(len(G), dtype=G.dtype, device=G.device)
         factor, failed = torch.linalg.cholesky_ex(G + self.ridge * eye)
         if failed or factor.diagonal().min() ** 2 < 1e-11 * G.diagonal().max():
-            floor = 1e-10 * G.diagonal().mean().clamp(min=1e-300)
-            factor = torch.linalg.cholesky(G + max(self.ridge, floor) * eye)
+            floor = 1e-10 * G.diagonal().mean().clamp(min=1e-100)
+            factor = torch.linalg.cholesky(G + (self.ridge + floor) * eye)
         return torch.cholesky_inverse(factor)
 
     def solve(self, columns: Tensor) -> Tensor:

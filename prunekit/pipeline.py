@@ -16,7 +16,7 @@ from prunekit.budget import Ratio, keep_counts, uniform_ratio
 from prunekit.cost import count_macs, count_params
 from prunekit.front_to_back import Method, Options, front_to_back
 from prunekit.inputs import Inputs, calibration_batches, check_example, frozen_copy
-from prunekit.network import Site, called_layers, find_sites, ignored_names
+from prunekit.network import Site, called_layers, find_sites, ignored_names, shared_weights
 from prunekit.reap import reap
 from prunekit.repair import REPAIRS
 from prunekit.report import Report, Row
@@ -134,8 +134,12 @@ def prune(
     keep = keep_counts(prunable, pruning_ratio)
     if target_macs is None and pruning_ratio and all(keep[s] == s.channels for s in prunable):
         raise ValueError(f"pruning_ratio={pruning_ratio} removes no channel anywhere: raise it")
-    skip = ignored_names(model, ignored_layers)
-    layers = [name for name in called_layers(original, example) if name not in skip]
+    skip, shared = ignored_names(model, ignored_layers), shared_weights(original.modules())
+    layers = [
+        name
+        for name, calls in called_layers(original, example).items()
+        if name not in skip and calls == 1 and original.get_submodule(name).weight not in shared
+    ]
     options = Options(select, repair, asymmetric, centered, ridge, weigh_outputs)
     kept, errors = front_to_back(original, pruned, layers, keep, batches, options, progress)
     surgery.remove(pruned, {site: _gone(site, ids) for site, ids in kept.items()})
@@ -180,4 +184,5 @@ def _restore_flags(model: nn.Module, pruned: nn.Module) -> None:
         new.training = old.training
     flags = {name: p.requires_grad for name, p in model.named_parameters()}
     for name, parameter in pruned.named_parameters():
-        parameter.requires_grad_(flags.get(name, True))
+        weight = name.removesuffix("bias") + "weight"  # a bias that was added follows its weight
+        parameter.requires_grad_(flags.get(name, flags.get(weight, True)))

@@ -24,11 +24,11 @@ __all__ = ["REPAIRS", "can_refit", "refit_layer", "relative_error", "update_weig
 REPAIRS = ("none", "batchnorm", "least_squares", "network")
 
 
-def update_weights(site: Statistics, kept: Tensor, repair: str) -> tuple[Tensor, Tensor]:
+def update_weights(site: Statistics, kept: Tensor, repair: str, name: str) -> tuple[Tensor, Tensor]:
     """A consumer's new W (d, outputs), zero where channels went, and b (outputs,).
 
     Least squares when ``repair`` is "least_squares" or "network", else the weights as they were;
-    also, with a warning, where least squares would make the error larger.
+    also, with a warning that gives the layer's ``name``, where the error would become larger.
     """
     columns = site.columns(kept.to(site.weights.device))
     W = torch.zeros_like(site.weights)
@@ -38,19 +38,25 @@ def update_weights(site: Statistics, kept: Tensor, repair: str) -> tuple[Tensor,
     refitted = site.problem.solve(columns)
     if site.problem.error(refitted) <= site.problem.error(W, b):
         return refitted, site.problem.bias(refitted)
-    warnings.warn("least squares did not lower the error: weights kept", stacklevel=2)
+    message = f"least squares did not lower the error of {name}: its weights are kept"
+    warnings.warn(message + "; more calibration data may help", stacklevel=2)
     return W, b
 
 
 def relative_error(site: Statistics, W: Tensor, b: Tensor) -> float | None:
-    """‖Y − XW − b‖² / ‖Y − mean(Y)‖², if moments were collected at all."""
+    """‖Y − XW − b‖² / ‖Y − mean(Y)‖²; None if no moments were collected, or Y is constant."""
     if "moments" not in vars(site):
         return None
-    return site.problem.error(W, b) / max(site.moments.scatter_yy.sum().item(), 1e-300)
+    energy, scale = site.moments.scatter_yy.sum(), site.moments.mean_y.square().sum()
+    if energy <= 1e-12 * site.moments.count * scale:
+        return None
+    return site.problem.error(W, b) / energy.item()
 
 
 def can_refit(layer: nn.Module) -> bool:
     """Whether a layer is one least squares: linear, or a convolution without groups."""
+    if hasattr(layer, "parametrizations"):  # its weight is computed, not stored
+        return False
     return isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.groups == 1)
 
 

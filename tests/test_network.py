@@ -55,13 +55,43 @@ def test_concatenation_is_left_alone_with_a_reason():
         (Twice(), torch.randn(2, 6), "first", "called 2 times"),
         (TwoHeads(), torch.randn(2, 6), "body", "outputs of the network"),
         (FixedView(), IMAGE, "next", "fails without a channel"),
-        (LayerNorm(), torch.randn(2, 6), "one", "does not act as silencing"),
+        (LayerNorm(), torch.randn(2, 6), "one", "a norm or softmax"),
         (nn.Sequential(nn.Conv2d(3, 1, 3), nn.Conv2d(1, 2, 3)), IMAGE, "0", "single channel"),
         (nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, groups=2)), IMAGE, "0", "grouped"),
     ],
 )
 def test_reasons(model, example, name, reason):
     assert reason in by_name(model, example)[name].reason
+
+
+class Rolled(nn.Module):
+    """Channels that change places behind the tracer's back."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = (nn.Conv2d(3, 8, 1, bias=False) for _ in range(3))
+        self.b, self.c = nn.Conv2d(8, 8, 1, bias=False), nn.Conv2d(8, 2, 1, bias=False)
+
+    def forward(self, x):
+        return self.c(torch.roll(self.b(self.a(x).relu()).relu(), 1, dims=1))
+
+
+def test_an_example_of_zeros_hides_nothing():
+    sites = by_name(Rolled(), torch.zeros(1, 3, 8, 8))
+    assert "does not act as silencing" in sites["b"].reason and sites["a"].reason is None
+
+
+def test_tied_weights_are_left_alone():
+    model = nn.Sequential(*(nn.Linear(6, 6) for _ in range(4)))
+    model[2].weight = model[1].weight
+    sites = by_name(model, torch.randn(2, 6))
+    assert all("shares its weights" in sites[name].reason for name in ("0", "1", "2"))
+
+
+def test_circular_padding_does_not_stall_the_trace():
+    conv = nn.Conv2d(8, 4, 3, padding=1, padding_mode="circular")
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), conv)
+    assert by_name(model, IMAGE)["0"].reason is None
 
 
 def test_the_rest_of_a_network_with_a_trap_is_found():

@@ -231,6 +231,11 @@ def test_symmetric_target_and_uncentred_fit_are_options():
         ({"calibration": IMAGES.byte()}, TypeError, "dtype torch.uint8, expected torch.float32"),
         ({"calibration": 3}, TypeError, "calibration must be"),
         ({"calibration": ["text"]}, TypeError, "must be a tensor, got str"),
+        ({"ridge": float("nan")}, ValueError, "ridge must be 0 or more"),
+        ({"pruning_ratio": {0: 0.5}}, TypeError, "must map site names"),
+        ({"target_macs": 50}, ValueError, "an int is a count"),
+        ({"example": IMAGES[:0]}, ValueError, "at least one sample"),
+        ({"example": ONE * torch.nan}, ValueError, "finite numbers"),
         ({"example": "text"}, TypeError, "example_inputs must be"),
         ({"ignored_layers": ["0", "3", "7"]}, ValueError, "no channels that can be pruned"),
     ],
@@ -284,6 +289,35 @@ def test_a_pruned_network_can_be_pruned_again():
     once = prune(chain(), pruning_ratio=0.5).model
     twice = prune(copy.deepcopy(once), pruning_ratio=0.5).model
     assert twice[0].out_channels == 2
+
+
+def test_consumers_without_bias_get_one_that_is_as_frozen_as_their_weights():
+    model = nn.Sequential(nn.Linear(10, 16), nn.ReLU(), nn.Linear(16, 4, bias=False))
+    x = torch.randn(50, 10)
+    assert prune(model, x, x[:1]).model[2].bias.requires_grad
+    frozen = prune(model.requires_grad_(False), x, x[:1]).model
+    assert frozen[2].bias is not None
+    assert not any(p.requires_grad for p in frozen.parameters())
+
+
+def test_tied_weights_stay_tied_and_shared_layers_are_not_refitted():
+    model = nn.Sequential(*(nn.Linear(6, 6) for _ in range(5)))
+    model[2].weight = model[1].weight
+    x = torch.randn(50, 6)
+    small = prune(model, x, x[:1], pruning_ratio={"3": 0.5}).model
+    assert small[2].weight.data_ptr() == small[1].weight.data_ptr()
+
+
+def test_one_image_is_enough_to_run():
+    report = prune(chain(), IMAGES[:1]).report
+    assert all(row.error is None or row.error < 1e3 for row in report.rows)
+
+
+def test_a_model_with_nan_is_refused():
+    model = chain()
+    model[0].weight.data[0] = torch.nan
+    with pytest.raises(ValueError, match=r"model has NaN or infinite numbers in 0\.weight"):
+        prune(model)
 
 
 def test_a_network_without_layers():

@@ -1,0 +1,55 @@
+"""Is a site what the trace says it is? Channels removed must act exactly as channels silenced."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prunekit import surgery
+from prunekit.inputs import Inputs, call, frozen_copy, map_tensors
+
+__all__ = ["verify"]
+
+
+def _flat(outputs: Any) -> list[Tensor]:
+    """All tensors of a network's output, in order."""
+    if isinstance(outputs, Tensor):
+        return [outputs]
+    values = outputs.values() if isinstance(outputs, dict) else outputs
+    return [tensor for value in values for tensor in _flat(value)]
+
+
+def verify(model: nn.Module, site: Any, example: Inputs) -> str | None:
+    """None when removing every second channel acts exactly as silencing it, else what went wrong.
+
+    Random inputs take the place of ``example``, where zeros could hide a difference.
+    """
+    generator = torch.Generator().manual_seed(0)
+
+    def noise(value: Tensor) -> Tensor:
+        random = torch.randn(value.shape, generator=generator)
+        return random.to(value) if value.is_floating_point() else value
+
+    inputs, half = map_tensors(noise, example), range(0, site.channels, 2)
+    with torch.no_grad():
+        intact = _flat(call(model, inputs))
+        silenced, removed = frozen_copy(model), frozen_copy(model)
+        surgery.silence(silenced, {site: half})
+        wanted = _flat(call(silenced, inputs))
+        try:
+            surgery.remove(removed, {site: half})
+            got = _flat(call(removed, inputs))
+        except Exception as error:  # any failure of foreign code means: leave this site alone
+            return f"the network fails without a channel ({type(error).__name__}: {error})"[:160]
+    if [t.shape for t in wanted] != [t.shape for t in got]:
+        return "its channels are outputs of the network"
+    if all(torch.equal(a, b) for a, b in zip(intact, wanted, strict=True)):
+        return "silencing its channels changes nothing, so it cannot be verified"
+    for a, b in zip(wanted, got, strict=True):
+        tolerance = 1e-4 * (1 + a.abs().max().item()) if a.numel() else 0.0
+        if not torch.allclose(a, b, rtol=0, atol=tolerance):
+            return (
+                "removing channels does not act as silencing them (a norm or softmax over "
+                "channels, or an operation that the trace missed)"
+            )
+    return None
