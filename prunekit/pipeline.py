@@ -98,7 +98,8 @@ def prune(
         with one uniform ratio
     repair : "least_squares" refits the consumer of every pruned site, "network" every other layer
         behind the first of them too, "batchnorm" recalibrates batch norms at the end, "none"
-        leaves weights alone; by default "network" for REAP and your own methods, "none" for L1
+        leaves weights alone; by default "network" for REAP and your own methods, "none" for L1.
+        With fewer than about 200 images prefer "least_squares": "network" fits more to them
     asymmetric : aim at what the *original* network answers, given what the pruned one hears
     centered : refit biases too
     ridge : pull towards the original weights, relative to the mean energy of a column of X
