@@ -33,7 +33,7 @@ def public_resnet20():
     path = Path(os.environ.get("PRUNEKIT_DATA", "")) / "resnet20-12fca82f.th"
     if not path.is_file() or data.find_cifar10() is None:
         pytest.skip("PRUNEKIT_DATA holds no CIFAR-10 with the public ResNet-20 checkpoint")
-    state = torch.load(path, weights_only=True)["state_dict"]
+    state = torch.load(path, weights_only=True, map_location="cpu")["state_dict"]
     model = models.resnet20()
     model.load_state_dict({key.removeprefix("module."): value for key, value in state.items()})
     return model.eval()
