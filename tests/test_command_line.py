@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 from torch import nn
 
 from prunekit.classroom import data, tour
@@ -48,6 +49,7 @@ def test_unknown_words_are_refused_with_the_usage():
 
 
 def test_the_table_compares_with_the_first_line():
+    torch.manual_seed(0)
     part = data.digits("test")
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.ReLU(), nn.Linear(8, 10)).eval()
     lines = tour.compare(model, part.inputs[:100], part, 0.5, progress=False)
