@@ -17,7 +17,7 @@ import prunekit as pk
 from prunekit.classroom import data, style
 from prunekit.classroom.pretrained import pretrained
 from prunekit.classroom.training import accuracy
-from prunekit.coding import listened
+from prunekit.layers import listened
 
 BUDGETS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 METHODS = {

@@ -3,14 +3,19 @@
 The public names, in course order.
 """
 
-from prunekit.baselines import recalibrate_batchnorm
+from prunekit.biorthogonal import LeaveOneOut, dual_vectors, leave_one_out
+from prunekit.coding import behaviors, similarity
 from prunekit.cost import Latency, count_macs, count_params, measure_latency
-from prunekit.least_squares import LeastSquares, Statistics
+from prunekit.elimination import Elimination
+from prunekit.least_squares import LeastSquares
 from prunekit.moments import Moments
 from prunekit.network import Site, find_sites
 from prunekit.pipeline import PruningResult, prune
-from prunekit.reap import Elimination, eliminate
+from prunekit.reap import eliminate
+from prunekit.recalibration import recalibrate_batchnorm
 from prunekit.report import Report
+from prunekit.site_statistics import Statistics
+from prunekit.unification import Unification, unify
 
 __version__ = "0.1.0"
 
@@ -18,16 +23,23 @@ __all__ = [
     "Elimination",
     "Latency",
     "LeastSquares",
+    "LeaveOneOut",
     "Moments",
     "PruningResult",
     "Report",
     "Site",
     "Statistics",
+    "Unification",
+    "behaviors",
     "count_macs",
     "count_params",
+    "dual_vectors",
     "eliminate",
     "find_sites",
+    "leave_one_out",
     "measure_latency",
     "prune",
     "recalibrate_batchnorm",
+    "similarity",
+    "unify",
 ]

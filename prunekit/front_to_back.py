@@ -7,23 +7,23 @@ Source: the asymmetric target is that of He, Zhang & Sun, ICCV 2017, and El Hala
 2022; that REAP goes front to back with it is our choice.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from prunekit.coding import collect, outgoing_weights, set_outgoing_weights
+from prunekit.coding import collect, heard, heard_with_gradients, sample_rows
 from prunekit.inputs import Inputs
-from prunekit.least_squares import Statistics
+from prunekit.layers import outgoing_weights, set_outgoing_weights
+from prunekit.methods import Method, checked
 from prunekit.moments import float64
 from prunekit.network import Site
-from prunekit.reap import Elimination
 from prunekit.repair import can_refit, refit_layer, relative_error, update_weights
+from prunekit.site_statistics import Statistics
 
-__all__ = ["Method", "Options", "front_to_back"]
-
-Method = Callable[[Statistics], Elimination]
+__all__ = ["Options", "Outcome", "front_to_back", "statistics_of", "write"]
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,21 @@ class Options:
 
     select: Method
     repair: str
-    asymmetric: bool
-    centered: bool
-    ridge: float
-    weigh_outputs: bool
+    coefficients: str = "kernel"
+    asymmetric: bool = True
+    centered: bool = True
+    ridge: float = 1e-5
+    weigh_outputs: bool = True
+    poem: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one site came to: ids that stay, the relative error, and the effective rank of X."""
+
+    kept: Tensor
+    error: float | None
+    rank: int | None
 
 
 def front_to_back(
@@ -46,7 +57,7 @@ def front_to_back(
     batches: Sequence[Inputs],
     options: Options,
     progress: bool = True,
-) -> tuple[dict[Site, Tensor], dict[Site, float | None]]:
+) -> dict[Site, Outcome]:
     """Silence and refit ``pruned`` in place.
 
     Parameters
@@ -56,62 +67,73 @@ def front_to_back(
 
     Returns
     -------
-    the ids of the channels that stay, and the relative error, for each site that loses any
+    the outcome at each site that loses channels
     """
     sites = {site.consumers[0]: site for site in keep if keep[site] < site.channels}
     first = next((i for i, name in enumerate(layers) if name in sites), len(layers))
     todo = [name for name in layers[first:] if options.repair == "network" or name in sites]
     target = original if options.asymmetric else pruned
-    kept: dict[Site, Tensor] = {}
-    errors: dict[Site, float | None] = {}
+    outcomes: dict[Site, Outcome] = {}
     for name in tqdm(todo, desc="pruning", unit="layer", disable=not progress):
-        layer = pruned.get_submodule(name)
         if name in sites:
             site = sites[name]
-            statistics = _statistics(target, pruned, site, batches, options)
-            elimination = _checked(options.select(statistics), site.channels)
-            kept[site] = elimination.kept_at(keep[site])
-            W, b = update_weights(statistics, kept[site], options.repair, name)
-            errors[site] = relative_error(statistics, W, b)
-            set_outgoing_weights(layer, W, b)
-        elif can_refit(layer):
+            statistics = statistics_of(target, pruned, site, batches, options)
+            chosen = checked(options.select(statistics), site.channels)
+            kept = chosen.kept_at(keep[site])
+            W, b = update_weights(statistics, chosen, kept, options.repair, name, options.poem)
+            rank = statistics.problem.rank if "problem" in vars(statistics) else None
+            outcomes[site] = Outcome(kept, relative_error(statistics, W, b), rank)
+            write(pruned, site, W, b)
+        elif can_refit(pruned.get_submodule(name)):
             fit = {"centered": options.centered, "ridge": options.ridge}
             refit_layer(target, pruned, name, batches, **fit)
-    return kept, errors
+    return outcomes
 
 
-def _statistics(
+def statistics_of(
     target: nn.Module, pruned: nn.Module, site: Site, batches: Sequence[Inputs], options: Options
 ) -> Statistics:
-    """What a method gets to know of ``site``."""
-    W, b = outgoing_weights(pruned.get_submodule(site.consumers[0]))
-    weigh = options.weigh_outputs and site.norm is not None
+    """What a method gets to know of ``site``; nothing is computed before it asks."""
+    name, n = site.consumers[0], site.channels
+    W, b = outgoing_weights(pruned.get_submodule(name))
+    one, zero = torch.ones_like(b), torch.zeros_like(b)
+    scale, shift = _norm(pruned, site.norm, one, zero)
+    taps = len(W) // n if options.coefficients == "channel" else 1  # outputs of their own
+    producer = pruned.get_submodule(site.name)
+    filters = float64(producer.weight).flatten(1)
+    bias = float64(producer.bias) if producer.bias is not None else filters.new_zeros(n)
+    filter_scale, filter_shift = _norm(pruned, site.producer_norm, filters.new_ones(n), 0 * bias)
     return Statistics(
-        collect=lambda: collect(target, pruned, site.consumers[0], batches),
-        weights=W,
-        bias=b,
-        filters=float64(pruned.get_submodule(site.name).weight).flatten(1),
-        block_size=len(W) // site.channels,
+        collect=lambda: collect(target, pruned, name, batches, n if taps > 1 else None),
+        weights=W.reshape(len(W) // taps, -1).contiguous(),
+        bias=(b / taps).repeat(taps),
+        filters=filters,
+        filter_scale=filter_scale,
+        filter_shift=filter_shift + filter_scale * bias,
+        block_size=len(W) // taps // n,
         centered=options.centered,
         ridge=options.ridge,
-        output_scale=_scale(pruned.get_submodule(site.norm)) if weigh else None,
+        output_scale=scale.repeat(taps) if options.weigh_outputs and site.norm else None,
+        heard=lambda: heard(pruned, name, batches, n),
+        heard_with_gradients=lambda: heard_with_gradients(pruned, name, batches, n),
+        rows=lambda count: sample_rows(target, pruned, name, batches, count),
+        before_relu=(scale, shift) if site.relu else None,
     )
 
 
-def _scale(norm: nn.Module) -> Tensor | None:
-    """γ/σ of a batch norm (outputs,), what it multiplies each of its channels with."""
-    if norm.running_var is None:
-        return None
-    gain = 1.0 if norm.weight is None else float64(norm.weight)
-    return gain / (float64(norm.running_var) + norm.eps).sqrt()
+def write(model: nn.Module, site: Site, W: Tensor, b: Tensor) -> None:
+    """Write W and b of a site's statistics into its consumer, taps of a kernel together."""
+    layer = model.get_submodule(site.consumers[0])
+    outputs = len(layer.weight)
+    set_outgoing_weights(layer, W.reshape(-1, outputs), b.view(-1, outputs).sum(0))
 
 
-def _checked(elimination: Elimination, channels: int) -> Elimination:
-    """An elimination as a method returned it, if it orders every channel once."""
-    order = getattr(elimination, "order", None)
-    if not isinstance(order, Tensor) or sorted(order.tolist()) != list(range(channels)):
-        raise ValueError(
-            f"method must return an Elimination whose order holds each of the {channels} channel "
-            f"ids once, got {elimination!r:.200}"
-        )
-    return elimination
+def _norm(model: nn.Module, name: str | None, one: Tensor, zero: Tensor) -> tuple[Tensor, Tensor]:
+    """γ/σ and β − γμ/σ of a batch norm: what it multiplies its channels with, and adds."""
+    norm = None if name is None else model.get_submodule(name)
+    if norm is None or norm.running_var is None:
+        return one, zero
+    scale = (float64(norm.running_var) + norm.eps).rsqrt()
+    scale = scale if norm.weight is None else scale * float64(norm.weight)
+    shift = zero if norm.bias is None else float64(norm.bias)
+    return scale, shift - scale * float64(norm.running_mean)

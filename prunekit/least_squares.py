@@ -1,10 +1,9 @@
-"""Least squares from second moments: the problem that one site poses, and its solution.
+"""Least squares from second moments: the problem that one layer poses, and its solution.
 
 Y ≈ XW + b, where X is what the next layer hears and Y what it should answer. Neither is kept: G and
 B suffice, however many samples there were.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,7 +12,9 @@ from torch import Tensor
 
 from prunekit.moments import Moments
 
-__all__ = ["LeastSquares", "Statistics"]
+__all__ = ["LeastSquares", "columns_of"]
+
+SINGULAR = 1e-10  # what counts as zero beside the energy of a column of X
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class LeastSquares:
     Attributes
     ----------
     gram, cross : G (d, d) and B (d, outputs)
-    energy : ‖Y‖², of the same (centred) Y
+    energy : ‖Y‖² per output (outputs,), of the same (centred) Y
     weights : W⁰ (d, outputs), what the ridge pulls towards
     ridge : λ, in units of G
     mean_x, mean_y : b = mean_y − mean_x·W
@@ -32,7 +33,7 @@ class LeastSquares:
 
     gram: Tensor
     cross: Tensor
-    energy: float
+    energy: Tensor
     weights: Tensor
     ridge: float
     mean_x: Tensor
@@ -70,21 +71,36 @@ class LeastSquares:
             B = moments.scatter_xy + moments.count * torch.outer(moments.mean_x, dy)
             yy = moments.scatter_yy + moments.count * dy * dy
         ridge = ridge * G.diagonal().mean().item()
-        return cls(G, B, yy.sum().item(), W0, ridge, mean_x, mean_y, moments.count)
+        return cls(G, B, yy, W0, ridge, mean_x, mean_y, moments.count)
 
-    def inverse(self, columns: Tensor | None = None) -> Tensor:
-        """H = (G + λI)⁻¹ of the given columns (all of them by default).
+    @cached_property
+    def rank(self) -> int:
+        """Effective rank of G: how many columns of X are independent, to ten digits."""
+        lengths = self.gram.diagonal().clamp(min=0).sqrt()
+        G = self.gram / torch.outer(lengths, lengths).where(torch.outer(lengths, lengths) > 0, 1.0)
+        factor, failed = torch.linalg.cholesky_ex(G)
+        if not failed and factor.diagonal().min() > 1e-4:
+            return len(G)  # far from dependent: no need for the eigenvalues
+        values = torch.linalg.eigvalsh(G)
+        return int((values > SINGULAR * values.max()).sum())
 
-        Where that has no inverse in float64 (dead or duplicate columns, fewer samples than columns)
-        λ is raised by 1e-10 of the mean of diag(G), which shares the weight of twins.
+    def factorise(self, columns: Tensor | None = None) -> tuple[Tensor, float]:
+        """The Cholesky factor of G + λI, of the given columns (all by default), and λ.
+
+        Where that has none in float64 (dead or duplicate columns, fewer samples than columns), λ is
+        raised by 1e-10 of the mean of diag(G), which shares the weight of twins.
         """
         G = self.gram if columns is None else self.gram[columns][:, columns]
         eye = torch.eye(len(G), dtype=G.dtype, device=G.device)
         factor, failed = torch.linalg.cholesky_ex(G + self.ridge * eye)
-        if failed or factor.diagonal().min() ** 2 < 1e-11 * G.diagonal().max():
-            floor = 1e-10 * G.diagonal().mean().clamp(min=1e-100)
-            factor = torch.linalg.cholesky(G + (self.ridge + floor) * eye)
-        return torch.cholesky_inverse(factor)
+        if not failed and factor.diagonal().min() ** 2 >= 0.1 * SINGULAR * G.diagonal().max():
+            return factor, self.ridge
+        damping = self.ridge + SINGULAR * G.diagonal().mean().clamp(min=1e-100).item()
+        return torch.linalg.cholesky(G + damping * eye), damping
+
+    def inverse(self, columns: Tensor | None = None) -> Tensor:
+        """H = (G + λI)⁻¹ of the given columns (all of them by default), see `factorise`."""
+        return torch.cholesky_inverse(self.factorise(columns)[0])
 
     def solve(self, columns: Tensor) -> Tensor:
         """W (d, outputs) of least error that uses only ``columns``; the other rows are zero."""
@@ -94,65 +110,22 @@ class LeastSquares:
         W[columns] = W0 + H @ (self.cross[columns] - self.gram[columns][:, columns] @ W0)
         return W
 
-    def error(self, W: Tensor, b: Tensor | None = None) -> float:
-        """‖Y − XW − b‖², summed over samples and outputs; with the best b unless one is given."""
+    def error(self, W: Tensor, b: Tensor | None = None, scale: Tensor | None = None) -> float:
+        """‖Y − XW − b‖², summed over samples and outputs; with the best b unless one is given.
+
+        ``scale`` (outputs,) multiplies each output first.
+        """
         # ‖Y‖² − 2 tr(WᵀB) + tr(WᵀGW)
-        value = self.energy - 2 * (W * self.cross).sum() + (W * (self.gram @ W)).sum()
+        errors = self.energy - 2 * (W * self.cross).sum(0) + (W * (self.gram @ W)).sum(0)
         if b is not None:
-            value = value + self.count * (self.bias(W) - b).square().sum()
-        return max(value.item(), 0.0)
+            errors = errors + self.count * (self.bias(W) - b).square()
+        if scale is not None:
+            errors = errors * scale.square()
+        return max(errors.sum().item(), 0.0)
 
     def bias(self, W: Tensor) -> Tensor:
         """b = mean(Y) − mean(X)·W (outputs,)."""
         return self.mean_y - self.mean_x @ W
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """All that a pruning method gets to know of one site.
-
-    Attributes
-    ----------
-    collect : gives the moments; called once, when a method or a repair first asks for ``moments``
-    moments : of X, what the consumer hears (d = channels·block_size columns, channel by channel),
-        and Y, what it should answer
-    weights, bias : the consumer's own W⁰ (d, outputs) and b⁰ (outputs,), float64
-    filters : the producer's weights, a row per channel (channels, inputs·kernel), float64
-    block_size : columns per channel: k² for a k×k kernel, 1 for a linear layer
-    centered, ridge : as `LeastSquares.from_moments` takes them
-    output_scale : what the batch norm behind the consumer multiplies its outputs with, γ/σ
-        (outputs,), or None. A score may weigh errors with it; the fit does not need to
-    """
-
-    collect: Callable[[], Moments]
-    weights: Tensor
-    bias: Tensor
-    filters: Tensor
-    block_size: int = 1
-    centered: bool = True
-    ridge: float = 1e-5
-    output_scale: Tensor | None = None
-
-    @property
-    def channels(self) -> int:
-        """How many channels the site has."""
-        return len(self.filters)
-
-    @cached_property
-    def moments(self) -> Moments:
-        """Second moments of X (samples, d) and Y (samples, outputs)."""
-        return self.collect()
-
-    @cached_property
-    def problem(self) -> LeastSquares:
-        """The least squares that this site poses."""
-        return LeastSquares.from_moments(
-            self.moments, self.weights, self.bias, centered=self.centered, ridge=self.ridge
-        )
-
-    def columns(self, channels: Tensor) -> Tensor:
-        """The columns of X that belong to ``channels``: block_size of them each, in order."""
-        return columns_of(channels, self.block_size)
 
 
 def columns_of(channels: Tensor, block_size: int) -> Tensor:

@@ -7,7 +7,7 @@ variance", The American Statistician 37(3), 1983.
 import torch
 from torch import Tensor
 
-__all__ = ["Moments", "float64"]
+__all__ = ["Moments", "check_matrix", "float64"]
 
 CHUNK = 2048  # rows summed at once: small enough to stay in a processor's cache
 
@@ -29,8 +29,12 @@ class Moments:
     def __init__(self) -> None:
         self.count = 0
 
-    def update(self, X: Tensor, Y: Tensor) -> "Moments":
-        """Add a batch: X (samples, n) and Y (samples, outputs), any floating dtype."""
+    def update(self, X: Tensor, Y: Tensor | None = None) -> "Moments":
+        """Add a batch: X (samples, n) and Y (samples, outputs), any floating dtype.
+
+        Without Y only the moments of X are kept.
+        """
+        Y = X.new_zeros(len(X), 0) if Y is None else Y
         if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y):
             raise ValueError(
                 "X and Y must be (samples, n) and (samples, outputs) with equally many samples, "
@@ -79,6 +83,17 @@ def float64(values: Tensor, copy: bool = False) -> Tensor:
     """``values`` in float64, on the CPU where their own device has none (Apple's mps)."""
     device = "cpu" if values.device.type == "mps" else values.device
     return values.detach().to(device, torch.float64, copy=copy)
+
+
+def check_matrix(values: Tensor, name: str) -> Tensor:
+    """``values`` in float64 if they are a finite matrix, else a ValueError that names them."""
+    if not isinstance(values, Tensor) or values.ndim != 2 or not values.numel():
+        got = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        raise ValueError(f"{name} must be a tensor (rows, columns), got {got}")
+    values = float64(values)
+    if not values.isfinite().all():
+        raise ValueError(f"{name} must be finite, got NaN or infinite numbers")
+    return values
 
 
 def _moments_of(X: Tensor, Y: Tensor) -> Moments:

@@ -6,25 +6,27 @@ data: a `Site` names the modules to cut and which of their indices belong to eac
 channel removed must act exactly as that channel silenced.
 """
 
-import warnings
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 import torch_pruning as tp
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunekit import surgery
-from prunekit.inputs import Inputs, call, check_example, frozen_copy, map_tensors
+from prunekit.graph import (
+    LAYERS,
+    OTHER_LAYERS,
+    behind,
+    called_layers,
+    is_depthwise,
+    shared_weights,
+    trace,
+)
+from prunekit.inputs import Inputs, check_example, frozen_copy
 from prunekit.verify import verify
 
 __all__ = ["Site", "find_sites"]
-
-LAYERS = (nn.Conv2d, nn.Linear)
-OTHER_LAYERS = (nn.Conv1d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Site:
     producers : layers that make these channels
     consumers : layers that hear them, in the order of the forward pass
     norm : the batch norm right behind the only consumer, if there is one
+    relu : whether a ReLU comes right behind that consumer, or behind its batch norm
+    producer_norm : the batch norm right behind the first producer, if there is one
     reason : None, or in words why the site is left alone
     cuts : for `prunekit.surgery`, which indices of which module belong to each channel
     """
@@ -47,53 +51,10 @@ class Site:
     producers: tuple[str, ...] = ()
     consumers: tuple[str, ...] = ()
     norm: str | None = None
+    relu: bool = False
+    producer_norm: str | None = None
     reason: str | None = None
     cuts: tuple["surgery.Cut", ...] = ()
-
-
-def called_layers(model: nn.Module, example: Inputs) -> dict[str, int]:
-    """How often a forward pass calls each layer with weights, in the order of first calls."""
-    counts: dict[str, int] = {}
-
-    def counter(name: str) -> Callable[..., None]:
-        def count(*_: Any) -> None:
-            counts[name] = counts.get(name, 0) + 1
-
-        return count
-
-    hooks = [
-        layer.register_forward_pre_hook(counter(name))
-        for name, layer in model.named_modules()
-        if isinstance(layer, LAYERS + OTHER_LAYERS)
-    ]
-    try:
-        with torch.no_grad():
-            call(model, example)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return counts
-
-
-def _trace(model: nn.Module, example: Inputs) -> tp.DependencyGraph:
-    """torch-pruning's graph of a copy; it needs autograd on and warns a lot, both are seen to."""
-    model.requires_grad_(True)
-    for layer in model.modules():
-        if isinstance(layer, LAYERS):  # how edges are padded changes no structure, but can stall it
-            layer.padding_mode = "zeros"
-    with torch.enable_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        inputs = map_tensors(lambda value: value[:1], example)
-        return tp.DependencyGraph().build_dependency(
-            model, list(inputs) if isinstance(inputs, tuple) else inputs, verbose=False
-        )
-
-
-def _is_depthwise(layer: nn.Module) -> bool:
-    """Whether each channel is filtered on its own: such a layer only passes channels on."""
-    return (
-        getattr(layer, "groups", 1) > 1 and layer.groups == layer.in_channels == layer.out_channels
-    )
 
 
 def _group(graph: tp.DependencyGraph, layer: nn.Module, names: dict[nn.Module, str]) -> Site:
@@ -108,24 +69,27 @@ def _group(graph: tp.DependencyGraph, layer: nn.Module, names: dict[nn.Module, s
         if module not in names:  # an element-wise operation has nothing to cut
             continue
         side = "out" if graph.is_out_channel_pruning_fn(dep.handler) else "in"
-        if isinstance(module, LAYERS + OTHER_LAYERS) and not _is_depthwise(module):
+        if isinstance(module, LAYERS + OTHER_LAYERS) and not is_depthwise(module):
             (producers if side == "out" else consumers).append(names[module])
         cuts.append(surgery.Cut.from_pairs(names[module], side, channels, roots, indices))
-    norm = _norm_behind(graph, consumers, names)
+    norm, relu = behind(graph, consumers, names)
+    own_norm, _ = behind(graph, [names[layer]], names)
     order = list(names.values()).index  # coupled layers in the order of the network's definition
     producers = [names[layer], *sorted(set(producers) - {names[layer]}, key=order)]
-    return Site(names[layer], channels, tuple(producers), tuple(consumers), norm, None, tuple(cuts))
+    layers = (tuple(producers), tuple(consumers))
+    return Site(names[layer], channels, *layers, norm, relu, own_norm, cuts=tuple(cuts))
 
 
-def _norm_behind(
-    graph: tp.DependencyGraph, consumers: list[str], names: dict[nn.Module, str]
-) -> str | None:
-    """The batch norm that alone takes a single consumer's outputs, by name."""
-    modules = {name: module for module, name in names.items()}
-    if len(consumers) != 1:
-        return None
-    behind = [node.module for node in graph.module2node[modules[consumers[0]]].outputs]
-    return names[behind[0]] if len(behind) == 1 and isinstance(behind[0], _BatchNorm) else None
+def listener(model: nn.Module, name: str, example: Inputs) -> tuple[str | None, int]:
+    """The one layer that hears all that layer ``name`` makes, or None, and how many channels."""
+    model = frozen_copy(model)
+    names = {module: name for name, module in model.named_modules()}
+    layer = model.get_submodule(name)
+    if not isinstance(layer, LAYERS) or is_depthwise(layer):
+        return None, 0
+    site = _group(trace(model, example), layer, names)
+    refused = _refusal(site, {name: m for m, name in names.items()}, called_layers(model, example))
+    return (None if refused else site.consumers[0]), site.channels
 
 
 def _refusal(site: Site, modules: dict[str, nn.Module], calls: dict[str, int]) -> str | None:
@@ -155,12 +119,6 @@ def _refusal(site: Site, modules: dict[str, nn.Module], calls: dict[str, int]) -
     if site.channels < 2:
         return "it has a single channel"
     return None
-
-
-def shared_weights(modules: Iterable[nn.Module]) -> set[nn.Parameter]:
-    """Parameters that more than one module owns."""
-    owned = [p for module in modules for p in module.parameters(recurse=False)]
-    return {p for p, count in Counter(owned).items() if count > 1}
 
 
 def ignored_names(model: nn.Module, ignored_layers: Iterable[str | nn.Module | type]) -> set[str]:
@@ -218,11 +176,11 @@ def find_sites(
     names = {module: name for name, module in copy.named_modules()}
     modules = {name: module for module, name in names.items()}
     calls = called_layers(copy, example)
-    graph = _trace(copy, example)
+    graph = trace(copy, example)
     original = frozen_copy(model)
     sites, seen = [], set()
     for name in calls:
-        if name in seen or _is_depthwise(modules[name]):
+        if name in seen or is_depthwise(modules[name]):
             continue
         site = _group(graph, modules[name], names)
         seen |= {*site.producers, site.name}

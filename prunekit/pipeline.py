@@ -9,24 +9,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from prunekit import baselines, surgery
+from prunekit import surgery
 from prunekit.budget import Ratio, keep_counts, uniform_ratio
 from prunekit.cost import count_macs, count_params
-from prunekit.front_to_back import Method, Options, front_to_back
+from prunekit.front_to_back import Options, Outcome, front_to_back
+from prunekit.graph import called_layers, shared_weights
 from prunekit.inputs import Inputs, calibration_batches, check_example, frozen_copy
-from prunekit.network import Site, called_layers, find_sites, ignored_names, shared_weights
-from prunekit.reap import reap
-from prunekit.repair import REPAIRS
+from prunekit.methods import Method, resolve
+from prunekit.network import Site, find_sites, ignored_names
+from prunekit.recalibration import recalibrate_batchnorm
 from prunekit.report import Report, Row
 
-__all__ = ["PruningResult", "prune"]
-
-METHODS: dict[str, tuple[Method, str]] = {  # name → (selection, the repair it comes with)
-    "reap": (reap, "network"),
-    "l1": (baselines.l1, "none"),
-}
+__all__ = ["PruningResult", "layers_to_refit", "prunable_sites", "prune"]
 
 
 @dataclass(frozen=True)
@@ -46,20 +43,7 @@ class PruningResult:
     plan: dict[str, tuple[int, ...]]
 
 
-def _method(method: str | Method, repair: str | None) -> tuple[Method, str]:
-    """The selection and the repair that were asked for."""
-    if not callable(method) and method not in METHODS:
-        raise ValueError(
-            f"method must be one of {', '.join(map(repr, METHODS))}, or a callable that takes a "
-            f"site's Statistics and returns an Elimination, got {method!r}"
-        )
-    select, usual = (method, "network") if callable(method) else METHODS[method]
-    if repair not in (None, *REPAIRS):
-        raise ValueError(f"repair must be one of {', '.join(map(repr, REPAIRS))}, got {repair!r}")
-    return select, repair or usual
-
-
-def _prunable(sites: Sequence[Site]) -> list[Site]:
+def prunable_sites(sites: Sequence[Site]) -> list[Site]:
     """The sites without a reason against them; none at all is an error that lists the reasons."""
     prunable = [site for site in sites if site.reason is None]
     if not prunable:
@@ -77,10 +61,12 @@ def prune(
     pruning_ratio: Ratio | None = None,
     target_macs: float | int | None = None,
     repair: str | None = None,
+    coefficients: str = "kernel",
     asymmetric: bool = True,
     centered: bool = True,
     ridge: float = 1e-5,
     weigh_outputs: bool = True,
+    poem: bool = False,
     ignored_layers: Iterable[str | nn.Module | type] = (),
     progress: bool = True,
 ) -> PruningResult:
@@ -92,18 +78,23 @@ def prune(
     example_inputs : what one call takes: a tensor, a tuple of tensors or a dict of them
     calibration : inputs without labels, a few hundred at least: a tensor, or an iterable of
         tensors, of ``(inputs, labels)`` or of dicts
-    method : "reap", "l1", or a callable from a site's `Statistics` to an `Elimination`
+    method : a name of `prunekit.methods.METHODS` ("reap", "unify", "l1", "lasso", …), or a
+        callable from a site's `Statistics` to an `Elimination`, see the example
     pruning_ratio : fraction of channels removed, 0 ≤ r < 1, or a dict of them by site name
     target_macs : instead of a ratio: the fraction of MACs kept (float) or their number (int), met
         with one uniform ratio
-    repair : "least_squares" refits the consumer of every pruned site, "network" every other layer
-        behind the first of them too, "batchnorm" recalibrates batch norms at the end, "none"
-        leaves weights alone; by default "network" for REAP and your own methods, "none" for L1.
-        With fewer than about 200 images prefer "least_squares": "network" fits more to them
+    repair : "none" leaves weights alone; "batchnorm" recalibrates batch norms at the end;
+        "least_squares" refits the layer that hears a pruned site; "network" every other layer
+        behind the first of them too; "own" takes the weights that the method gives. By default
+        "network" for REAP and your own methods, else what the method comes with. With fewer than
+        about 200 images prefer "least_squares": "network" fits more to them
+    coefficients : "kernel" refits every weight of a k×k kernel, "channel" finds one scalar per pair
+        of channels, from n instead of n·k² columns: less memory, a larger error
     asymmetric : aim at what the *original* network answers, given what the pruned one hears
     centered : refit biases too
     ridge : pull towards the original weights, relative to the mean energy of a column of X
     weigh_outputs : score errors as the batch norm behind the consumer will scale them
+    poem : a bonus: where a ReLU follows, refit for what comes through it (`prunekit.poem`)
     ignored_layers : names, modules or types to leave alone
     progress : show a progress bar
 
@@ -121,35 +112,70 @@ def prune(
     -----
     Source: Kamma & Wada 2021 (REAP) for selection and the update of the consumer. Our choice: front
     to back with an asymmetric target, centring, the ridge, output weights, refitting other layers.
+
+    Examples
+    --------
+    An idea of your own, wherever a method name does:
+
+    >>> import torch, prunekit as pk
+    >>> from prunekit.classroom.models import small_cnn
+    >>> def quietest_first(site):
+    ...     loudness = site.moments.gram.diagonal().view(site.channels, -1).sum(1)
+    ...     return pk.Elimination(loudness.argsort())
+    >>> images = torch.rand(200, 3, 32, 32)
+    >>> model = small_cnn()
+    >>> result = pk.prune(
+    ...     model, images[:1], images, method=quietest_first, target_macs=0.5, progress=False
+    ... )
+    >>> pk.count_macs(result.model, images) <= 0.5 * pk.count_macs(model, images)
+    True
     """
     if (pruning_ratio is None) == (target_macs is None):
         raise ValueError("give one of pruning_ratio and target_macs")
-    select, repair = _method(method, repair)
+    name, select, repair = resolve(method, repair)
+    check_options(coefficients, repair, poem)
     example = check_example(example_inputs, model)
     batches = calibration_batches(calibration, example)
     sites = find_sites(model, example, ignored_layers)
-    prunable = _prunable(sites)
+    prunable = prunable_sites(sites)
     original, pruned = frozen_copy(model), frozen_copy(model)
     if target_macs is not None:
         pruning_ratio = uniform_ratio(original, example, prunable, target_macs)
     keep = keep_counts(prunable, pruning_ratio)
     if target_macs is None and pruning_ratio and all(keep[s] == s.channels for s in prunable):
         raise ValueError(f"pruning_ratio={pruning_ratio} removes no channel anywhere: raise it")
-    skip, shared = ignored_names(model, ignored_layers), shared_weights(original.modules())
-    layers = [
-        name
-        for name, calls in called_layers(original, example).items()
-        if name not in skip and calls == 1 and original.get_submodule(name).weight not in shared
-    ]
-    options = Options(select, repair, asymmetric, centered, ridge, weigh_outputs)
-    kept, errors = front_to_back(original, pruned, layers, keep, batches, options, progress)
-    surgery.remove(pruned, {site: _gone(site, ids) for site, ids in kept.items()})
+    layers = layers_to_refit(original, example, ignored_names(model, ignored_layers))
+    options = Options(
+        select, repair, coefficients, asymmetric, centered, ridge, weigh_outputs, poem
+    )
+    outcomes = front_to_back(original, pruned, layers, keep, batches, options, progress)
+    surgery.remove(pruned, {site: _gone(site, found.kept) for site, found in outcomes.items()})
     if repair == "batchnorm":
-        pruned = baselines.recalibrate_batchnorm(pruned, batches, example)
-    name = method if isinstance(method, str) else getattr(method, "__name__", "own method")
-    report = _report(original, pruned, example, sites, kept, errors, method=name, repair=repair)
+        pruned = recalibrate_batchnorm(pruned, batches, example)
+    report = _report(original, pruned, example, sites, outcomes, method=name, repair=repair)
     _restore_flags(model, pruned)
     return PruningResult(pruned, report, {row.name: row.kept for row in report.rows if row.kept})
+
+
+def check_options(coefficients: str, repair: str, poem: bool) -> None:
+    """Refuse options that do not exist, or do not go together."""
+    if coefficients not in ("kernel", "channel"):
+        raise ValueError(f"coefficients must be 'kernel' or 'channel', got {coefficients!r}")
+    if poem and (repair not in ("least_squares", "network") or coefficients != "kernel"):
+        raise ValueError(
+            "poem=True refines least squares of whole kernels: it needs repair='least_squares' or "
+            f"'network' and coefficients='kernel', got {repair!r} and {coefficients!r}"
+        )
+
+
+def layers_to_refit(model: nn.Module, example: Inputs, skip: set[str]) -> list[str]:
+    """Layers that may change, in the order of the forward pass: called once, weights unshared."""
+    shared = shared_weights(model.modules())
+    return [
+        name
+        for name, calls in called_layers(model, example).items()
+        if name not in skip and calls == 1 and model.get_submodule(name).weight not in shared
+    ]
 
 
 def _gone(site: Site, kept: Tensor) -> list[int]:
@@ -161,14 +187,15 @@ def _report(
     after: nn.Module,
     example: Inputs,
     sites: Sequence[Site],
-    kept: dict[Site, Tensor],
-    errors: dict[Site, float | None],
+    outcomes: dict[Site, Outcome],
     **how: str,
 ) -> Report:
     rows = []
     for site in sites:
-        ids = tuple(kept[site].tolist()) if site in kept else tuple(range(site.channels))
-        rows.append(Row(site.name, site.channels, len(ids), ids, errors.get(site), site.reason))
+        found = outcomes.get(site, Outcome(torch.arange(site.channels), None, None))
+        ids = tuple(found.kept.tolist())
+        numbers = (site.channels, len(ids), ids, found.error, found.rank)
+        rows.append(Row(site.name, *numbers, site.reason))
     return Report(
         rows=tuple(rows),
         **how,

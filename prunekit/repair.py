@@ -15,31 +15,56 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from prunekit.coding import collect, outgoing_weights, set_outgoing_weights
+from prunekit.coding import collect
+from prunekit.elimination import Elimination
 from prunekit.inputs import Inputs
-from prunekit.least_squares import LeastSquares, Statistics
+from prunekit.layers import outgoing_weights, set_outgoing_weights
+from prunekit.least_squares import LeastSquares
+from prunekit.poem import reweighted
+from prunekit.site_statistics import Statistics
 
-__all__ = ["REPAIRS", "can_refit", "refit_layer", "relative_error", "update_weights"]
+__all__ = ["REPAIRS", "can_refit", "refit_layer", "relative_error", "silenced", "update_weights"]
 
-REPAIRS = ("none", "batchnorm", "least_squares", "network")
+REPAIRS = {
+    "none": "weights stay as they were",
+    "batchnorm": "batch norms are recalibrated at the end",
+    "least_squares": "the layer that hears a pruned site is refitted (REAP's update)",
+    "network": "so is every other layer behind the first pruned site",
+    "own": "the weights that the method itself gives",
+}
+POEM_ROWS = 5000  # drawn samples that reweighting looks at, or four per column if that is more
 
 
-def update_weights(site: Statistics, kept: Tensor, repair: str, name: str) -> tuple[Tensor, Tensor]:
+def silenced(site: Statistics, kept: Tensor) -> tuple[Tensor, Tensor]:
+    """W⁰ (d, outputs) with the rows of removed channels zero, and b⁰ (outputs,)."""
+    columns, W = site.columns(kept), torch.zeros_like(site.weights)
+    W[columns] = site.weights[columns]
+    return W, site.bias
+
+
+def update_weights(
+    site: Statistics, chosen: Elimination, kept: Tensor, repair: str, name: str, poem: bool = False
+) -> tuple[Tensor, Tensor]:
     """A consumer's new W (d, outputs), zero where channels went, and b (outputs,).
 
-    Least squares when ``repair`` is "least_squares" or "network", else the weights as they were;
-    also, with a warning that gives the layer's ``name``, where the error would become larger.
+    As ``repair`` says. Least squares keeps the weights as they were, with a warning that gives the
+    layer's ``name``, where the error would become larger.
     """
-    columns = site.columns(kept.to(site.weights.device))
-    W = torch.zeros_like(site.weights)
-    W[columns], b = site.weights[columns], site.bias
+    W, b = silenced(site, kept)
+    if repair == "own":
+        return chosen.weights_of(kept)
     if repair not in ("least_squares", "network"):
         return W, b
-    refitted = site.problem.solve(columns)
-    if site.problem.error(refitted) <= site.problem.error(W, b):
-        return refitted, site.problem.bias(refitted)
-    message = f"least squares did not lower the error of {name}: its weights are kept"
-    warnings.warn(message + "; more calibration data may help", stacklevel=2)
+    refitted = site.problem.solve(site.columns(kept))
+    if not site.problem.error(refitted) <= site.problem.error(W, b):
+        message = f"least squares did not lower the error of {name}: its weights are kept"
+        warnings.warn(message + "; more calibration data may help", stacklevel=2)
+        return W, b
+    W, b = refitted, site.problem.bias(refitted)
+    if poem and site.before_relu is not None:
+        X, Y = site.rows(max(POEM_ROWS, 4 * len(W)))
+        scale, shift = site.before_relu
+        return reweighted(X, Y, W, b, scale=scale, shift=shift, ridge=site.ridge)
     return W, b
 
 

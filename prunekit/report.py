@@ -18,6 +18,7 @@ class Row:
     kept : ids of the channels that stayed, in the original numbering
     error : ‖Y − Ŷ‖² / ‖Y − mean(Y)‖² at the consumer on the calibration data; None
         where it was not measured (nothing pruned, or a method that never asked for data)
+    rank : effective rank of X, what the consumer hears; None where it was not needed
     reason : None, or why the site was left alone
     """
 
@@ -26,6 +27,7 @@ class Row:
     channels_after: int
     kept: tuple[int, ...]
     error: float | None
+    rank: int | None
     reason: str | None
 
 

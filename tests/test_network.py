@@ -6,7 +6,7 @@ from torch import nn
 
 import prunekit as pk
 from prunekit.classroom import models
-from prunekit.coding import answered, listened, outgoing_weights
+from prunekit.layers import answered, listened, outgoing_weights
 
 from .networks import FixedView, LayerNorm, Twice, TwoHeads, TwoInputs, chain
 

@@ -1,0 +1,217 @@
+"""Neuro-Unification: where two neurons behave alike, one speaks for both.
+
+When neuron j goes, another one, i, takes over: x_j is replaced by a·x_i + c, which the next layer
+hears when row i of its weights grows and the constant moves into its bias,
+
+    W_i ← W_i + a·W_j          b ← b + c·W_j
+
+Of all ordered pairs (i, j) the one of least error goes first; then W_i has changed, and the scores
+are computed again. For convolutions x_j is a feature map over all images, and the scalar a scales
+the whole k×k kernel W_j, which is exact for any stride, padding and dilation.
+
+Source: Kamma et al., "Neural Behavior-Based Approach for Neural Network Pruning", IEICE Trans. Inf.
+& Syst. E103-D(5), 2020. From its abstract: unify neurons that behave alike, the one that stays
+emulates the one that goes. Derived: the formulas. Our choice: the score with ‖W_j‖², the affine
+form, scoring again after each union. ``scale="one"`` is the form of Srinivas & Babu, "Data-free
+parameter pruning for deep neural networks", BMVC 2015, applied to outputs.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from prunekit.elimination import Elimination
+from prunekit.moments import Moments, check_matrix
+from prunekit.site_statistics import Statistics
+
+__all__ = ["Unification", "Union", "unify", "unify_site"]
+
+
+@dataclass(frozen=True)
+class Union:
+    """One take-over: ``into`` now says ``scale`` times what ``gone`` said, plus ``shift``.
+
+    ``error`` is what it adds to ‖Y‖² by itself, (or to x_j, with ``score="behavior"``); errors of
+    successive unions do not simply add up, for they are correlated.
+    """
+
+    gone: int
+    into: int
+    scale: float
+    shift: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Unification:
+    """What `unify` gives back.
+
+    Attributes
+    ----------
+    kept : int64 ids of the neurons that stay, ascending
+    weights : W (n, outputs), zero in the rows that went
+    bias : b (outputs,)
+    history : who was taken over by whom, in order
+    """
+
+    kept: Tensor
+    weights: Tensor
+    bias: Tensor
+    history: tuple[Union, ...]
+
+
+def unify(
+    X: Tensor,
+    W: Tensor,
+    bias: Tensor | None = None,
+    *,
+    remove: int | None = None,
+    ratio: float | None = None,
+    max_error: float | None = None,
+    score: str = "output",
+    affine: bool = True,
+    scale: str = "best",
+) -> Unification:
+    """Unify neurons that behave alike.
+
+    Parameters
+    ----------
+    X : behaviours (samples, n)
+    W : outgoing weights (n, outputs); for a convolution (n, k²·outputs), a row per channel
+    bias : b (outputs,), zero if not given
+    remove, ratio, max_error : when to stop; give one. After so many unions, 0 ≤ remove < n; after
+        that fraction of n, 0 ≤ ratio < 1; or before the first union whose error is larger than
+        this fraction of ‖Y − mean(Y)‖² (of ‖x_j − mean(x_j)‖², with ``score="behavior"``)
+    score : "output" E_ij = ‖W_j‖²·‖x_j − a·x_i − c‖²; "behavior" the same without ‖W_j‖²
+    affine : allow a constant c, which goes into the bias
+    scale : "best" a = ⟨x_i, x_j⟩/‖x_i‖² (centred if affine), or "one" a = 1
+
+    Returns
+    -------
+    Unification
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, NaN or infinite numbers, a count, ratio or bound out of range, a
+        bound that no union meets.
+    """
+    X, W = check_matrix(X, "X"), check_matrix(W, "W")
+    if len(W) != X.shape[1]:
+        raise ValueError(f"W must have a row per column of X, {X.shape[1]}, got {len(W)} rows")
+    b = torch.zeros_like(W[0]) if bias is None else check_matrix(bias[None], "bias")[0]
+    if len(b) != W.shape[1]:
+        raise ValueError(f"bias must have {W.shape[1]} numbers as W has columns, got {len(b)}")
+    moments = Moments().update(X)
+    count = _count(len(W), remove, ratio, max_error)
+    unions = _unions(moments, W, 1, count, score, affine, scale)
+    if max_error is not None:
+        S = moments.scatter_xx
+        whole = (W * (S @ W)).sum() if score == "output" else S.diagonal()  # ‖Y − mean(Y)‖²
+        unions = _bounded(unions, max_error, whole)
+    kept = sorted(set(range(len(W))) - {union.gone for union in unions})
+    W, b = _apply(unions, W, b, moments.mean_x[:, None], affine)
+    return Unification(torch.tensor(kept), W, b, tuple(unions))
+
+
+def unify_site(
+    site: Statistics, *, score: str = "output", affine: bool = True, scale: str = "best"
+) -> Elimination:
+    """Neuro-Unification as a method of `prunekit.prune`, with weights of its own.
+
+    For other options: ``method=functools.partial(unify_site, affine=False)``.
+    """
+    n, k = site.channels, site.block_size
+    W = site.weights.reshape(n, -1)  # (n, k·outputs): a scalar scales the whole kernel
+    unions = _unions(site.moments, W, k, n - 1, score, affine, scale)
+    order = [union.gone for union in unions]
+    order += sorted(set(range(n)) - set(order))
+    errors = torch.tensor([union.error for union in unions] + [torch.inf], dtype=torch.float64)
+    means = site.moments.mean_x.view(n, k)
+
+    def update(kept: Tensor) -> tuple[Tensor, Tensor]:
+        V, c = _apply(unions[: n - len(kept)], W, torch.zeros_like(W[0]), means, affine)
+        outputs = site.weights.shape[1]
+        return V.reshape(-1, outputs), site.bias + c.view(-1, outputs).sum(0)
+
+    return Elimination(torch.tensor(order), errors, update=update)
+
+
+def _count(n: int, remove: int | None, ratio: float | None, max_error: float | None) -> int:
+    """How many unions at most."""
+    if (remove is not None) + (ratio is not None) + (max_error is not None) != 1:
+        raise ValueError("give one of remove, ratio and max_error")
+    if remove is not None:
+        if isinstance(remove, bool) or not isinstance(remove, int) or not 0 <= remove < n:
+            raise ValueError(
+                f"remove must be a whole number 0 ≤ remove < {n}, one neuron stays; got {remove!r}"
+            )
+        return remove
+    if ratio is not None:
+        if not 0 <= ratio < 1:
+            raise ValueError(f"ratio is the fraction of neurons removed, 0 ≤ r < 1, got {ratio}")
+        return min(n - 1, int(ratio * n + 0.5))
+    if not max_error >= 0:
+        raise ValueError(f"max_error must be 0 or more, got {max_error}")
+    return n - 1
+
+
+def _unions(
+    moments: Moments, W: Tensor, k: int, count: int, score: str, affine: bool, scale: str
+) -> list[Union]:
+    """The greedy sequence of ``count`` unions; W (n, k·outputs), k columns of X per neuron."""
+    if score not in ("output", "behavior"):
+        raise ValueError(f"score must be 'output' or 'behavior', got {score!r}")
+    if scale not in ("best", "one"):
+        raise ValueError(f"scale must be 'best' or 'one', got {scale!r}")
+    n = len(W)
+    G = moments.scatter_xx if affine else moments.gram
+    G = G.view(n, k, n, k).diagonal(dim1=1, dim2=3).sum(-1)  # (n, n) ⟨x_i, x_j⟩ over all taps
+    means = moments.mean_x.view(n, k).mean(1)
+    energy = G.diagonal()  # ‖x_j‖²
+    alive = energy > 1e-12 * energy.max()
+    # a_ij = ⟨x_i, x_j⟩ / ‖x_i‖²; a neuron that says nothing speaks for nobody
+    a = torch.where(alive[:, None], G / energy[:, None], 0.0)
+    a = torch.ones_like(G) if scale == "one" else a
+    # ‖x_j − a·x_i‖² = ‖x_j‖² − 2a⟨x_i, x_j⟩ + a²‖x_i‖²   (= ‖x_j‖²·sin²θ_ij for the best a)
+    D = (energy - 2 * a * G + a**2 * energy[:, None]).clamp(min=0)
+    D.fill_diagonal_(torch.inf)
+    W, unions = W.clone(), []
+    for _ in range(count):
+        # E_ij = ‖W_j‖²·‖x_j − a·x_i‖²
+        E = torch.where(D.isinf(), D, D * W.square().sum(1)) if score == "output" else D
+        i, j = divmod(int(E.argmin()), n)
+        shift = (means[j] - a[i, j] * means[i]).item() if affine else 0.0
+        unions.append(Union(j, i, a[i, j].item(), shift, E[i, j].item()))
+        W[i] += a[i, j] * W[j]
+        D[j], D[:, j] = torch.inf, torch.inf
+    return unions
+
+
+def _bounded(unions: list[Union], max_error: float, whole: Tensor) -> list[Union]:
+    """The unions before the first one whose error is too large, each beside its ``whole``."""
+    shares = [
+        u.error / max((whole[u.gone] if whole.ndim else whole).item(), 1e-300) for u in unions
+    ]
+    fine = next((i for i, share in enumerate(shares) if share > max_error), len(shares))
+    if not fine:
+        raise ValueError(
+            f"max_error={max_error} is met by no union: the smallest error is {shares[0]:.3g}"
+        )
+    return unions[:fine]
+
+
+def _apply(
+    unions: list[Union], W: Tensor, b: Tensor, means: Tensor, affine: bool
+) -> tuple[Tensor, Tensor]:
+    """W (n, k·outputs) and b (k·outputs,) after ``unions``; ``means`` (n, k) of what was said."""
+    W, k = W.clone(), means.shape[1]
+    b = b.clone().view(k, -1)
+    for union in unions:
+        # c = μ_j − a·μ_i, at each tap its own: padding makes the means differ
+        c = (means[union.gone] - union.scale * means[union.into]) * affine  # (k,)
+        b += c[:, None] * W[union.gone].view(k, -1)
+        W[union.into] += union.scale * W[union.gone]
+        W[union.gone] = 0.0
+    return W, b.flatten()
