@@ -10,7 +10,9 @@ from prunekit.elimination import Elimination
 from prunekit.least_squares import LeastSquares
 from prunekit.moments import Moments
 from prunekit.network import Site, find_sites
+from prunekit.optimizer import optimize_ratios
 from prunekit.pipeline import PruningResult, prune
+from prunekit.ratios import Ratios
 from prunekit.reap import eliminate
 from prunekit.recalibration import recalibrate_batchnorm
 from prunekit.report import Report
@@ -26,6 +28,7 @@ __all__ = [
     "LeaveOneOut",
     "Moments",
     "PruningResult",
+    "Ratios",
     "Report",
     "Site",
     "Statistics",
@@ -38,6 +41,7 @@ __all__ = [
     "find_sites",
     "leave_one_out",
     "measure_latency",
+    "optimize_ratios",
     "prune",
     "recalibrate_batchnorm",
     "similarity",

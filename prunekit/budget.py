@@ -68,19 +68,19 @@ def _macs_at(model: nn.Module, example: Inputs, sites: Sequence[Site], ratio: fl
     return count_macs(cut, example)
 
 
-def check_target(target_macs: object, full: int = 1) -> float:
-    """``target_macs`` as a number of MACs out of ``full``, or an error that says what was meant."""
-    if isinstance(target_macs, bool) or not isinstance(target_macs, Real):
-        raise TypeError(f"target_macs must be a float in (0, 1] or an int, got {target_macs!r}")
-    if isinstance(target_macs, Integral):
-        return int(target_macs)
-    if not 0 < target_macs <= 1:
-        hint = f": did you mean {target_macs / 100:.2f}?" if 1 < target_macs <= 100 else ""
+def check_target(target: object, full: float = 1, name: str = "target_macs") -> float:
+    """A fraction of ``full`` (float) or a number (int) as that number, or an error with a cure."""
+    if isinstance(target, bool) or not isinstance(target, Real):
+        raise TypeError(f"{name} must be a float in (0, 1] or an int, got {target!r}")
+    if isinstance(target, Integral):
+        return int(target)
+    if not 0 < target <= 1:
+        hint = f": did you mean {target / 100:.2f}?" if 1 < target <= 100 else ""
         raise ValueError(
-            f"target_macs as a float is the fraction of MACs kept, 0 < t ≤ 1, got {target_macs}; "
+            f"{name} as a float is the fraction kept, 0 < t ≤ 1, got {target}; "
             f"an absolute count must be an int{hint}"
         )
-    return target_macs * full
+    return target * full
 
 
 def uniform_ratio(

@@ -1,6 +1,7 @@
 """What a network costs: multiply-accumulates, parameters, seconds."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -11,16 +12,36 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from prunekit.inputs import call, check_example, map_tensors
 
-__all__ = ["Latency", "count_macs", "count_params", "measure_latency"]
+__all__ = [
+    "Latency",
+    "count_macs",
+    "count_params",
+    "macs_by_layer",
+    "measure_latency",
+    "take_turns",
+]
 
 
-@torch.no_grad()
 def count_macs(model: nn.Module, example_inputs: Any) -> int:
     """Multiply-accumulates of one forward pass at batch size 1.
 
     Counted by ``torch.utils.flop_counter`` (2 of its FLOPs are 1 MAC): convolutions, linear layers
     and matrix products; additions, batch norms and activations count nothing.
     """
+    return _counted(model, example_inputs).get_total_flops() // 2
+
+
+def macs_by_layer(model: nn.Module, example_inputs: Any) -> dict[str, int]:
+    """The same for each module by name, with all that it contains; "" is the whole network."""
+    counts = _counted(model, example_inputs).get_flop_counts()
+    root = type(model).__name__
+    names = {"" if key == "Global" else key.removeprefix(root + "."): key for key in counts}
+    return {name: sum(counts[key].values()) // 2 for name, key in names.items() if name != root}
+
+
+@torch.no_grad()
+def _counted(model: nn.Module, example_inputs: Any) -> FlopCounterMode:
+    """The counter after one forward pass of one sample."""
     inputs = map_tensors(lambda value: value[:1], check_example(example_inputs, model))
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
@@ -30,7 +51,7 @@ def count_macs(model: nn.Module, example_inputs: Any) -> int:
     finally:
         for module, training in modes:
             module.training = training
-    return counter.get_total_flops() // 2
+    return counter
 
 
 def count_params(model: nn.Module) -> int:
@@ -50,7 +71,6 @@ class Latency:
         return f"{1e3 * self.median:.1f} ms ({1e3 * self.low:.1f} to {1e3 * self.high:.1f})"
 
 
-@torch.no_grad()
 def measure_latency(
     model: nn.Module, example_inputs: Any, *, repeats: int = 30, warmup: int = 5
 ) -> Latency:
@@ -64,22 +84,32 @@ def measure_latency(
     -------
     Latency in seconds. The machine's other work shows: compare medians measured in one run.
     """
-    if repeats < 1:
-        raise ValueError(f"repeats must be 1 or more, got {repeats}")
-    inputs = check_example(example_inputs, model)
-    on_gpu = any(p.is_cuda for p in model.parameters())
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    return take_turns((model,), example_inputs, repeats=repeats, warmup=warmup)[0]
+
+
+@torch.no_grad()
+def take_turns(
+    models: Sequence[nn.Module], example_inputs: Any, *, repeats: int = 30, warmup: int = 5
+) -> list[Latency]:
+    """`measure_latency` of several networks, pass by pass in turn, so that they can be compared."""
+    if repeats < 1 or warmup < 0:
+        raise ValueError(f"repeats must be 1 or more, warmup 0 or more, got {repeats}, {warmup}")
+    inputs = [check_example(example_inputs, model) for model in models]
+    on_gpu = any(p.is_cuda for model in models for p in model.parameters())
+    modes = [(module, module.training) for model in models for module in model.modules()]
+    seconds: list[list[float]] = [[] for _ in models]
+    for model in models:
+        model.eval()
     try:
-        seconds = []
         for _ in range(warmup + repeats):
-            start = time.perf_counter()
-            call(model, inputs)
-            if on_gpu:
-                torch.cuda.synchronize()
-            seconds.append(time.perf_counter() - start)
+            for model, example, times in zip(models, inputs, seconds, strict=True):
+                start = time.perf_counter()
+                call(model, example)
+                if on_gpu:
+                    torch.cuda.synchronize()
+                times.append(time.perf_counter() - start)
     finally:
         for module, training in modes:
             module.training = training
-    timed = sorted(seconds[warmup:])
-    return Latency(median(timed), timed[len(timed) // 4], timed[(3 * len(timed)) // 4])
+    timed = [sorted(times[warmup:]) for times in seconds]
+    return [Latency(median(t), t[len(t) // 4], t[(3 * len(t)) // 4]) for t in timed]

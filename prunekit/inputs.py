@@ -22,6 +22,14 @@ def call(model: nn.Module, inputs: Inputs) -> Any:
     return model(*inputs) if isinstance(inputs, tuple) else model(inputs)
 
 
+def flat_outputs(outputs: Any) -> list[Tensor]:
+    """All tensors of a network's output, in order."""
+    if isinstance(outputs, Tensor):
+        return [outputs]
+    values = outputs.values() if isinstance(outputs, dict) else outputs
+    return [tensor for value in values for tensor in flat_outputs(value)]
+
+
 def map_tensors(function: Callable[[Tensor], Tensor], inputs: Inputs) -> Inputs:
     """Apply ``function`` to every tensor of an input; the form stays."""
     if isinstance(inputs, dict):

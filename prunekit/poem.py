@@ -49,7 +49,8 @@ def reweighted(
     used = W.abs().sum(1) > 0
     A = torch.cat([X[:, used], X.new_ones(len(X), 1)], 1)  # (samples, kept + 1), ones for b
     start = torch.cat([W[used], b[None]])  # (kept + 1, outputs)
-    eye = ridge * A.square().sum(0).mean() * torch.eye(A.shape[1], dtype=A.dtype, device=A.device)
+    ridge = max(ridge, 1e-10) * A.square().sum(0).mean()  # never zero: all of ω may be
+    eye = ridge * torch.eye(A.shape[1], dtype=A.dtype, device=A.device)
     Z = scale * Y + shift
     best = start.clone()
     for output in range(W.shape[1]):

@@ -7,17 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from prunekit import surgery
-from prunekit.inputs import Inputs, call, frozen_copy, map_tensors
+from prunekit.inputs import Inputs, call, flat_outputs, frozen_copy, map_tensors
 
 __all__ = ["verify"]
-
-
-def _flat(outputs: Any) -> list[Tensor]:
-    """All tensors of a network's output, in order."""
-    if isinstance(outputs, Tensor):
-        return [outputs]
-    values = outputs.values() if isinstance(outputs, dict) else outputs
-    return [tensor for value in values for tensor in _flat(value)]
 
 
 def verify(model: nn.Module, site: Any, example: Inputs) -> str | None:
@@ -32,14 +24,14 @@ def verify(model: nn.Module, site: Any, example: Inputs) -> str | None:
             inputs = map_tensors(_noise(torch.Generator().manual_seed(attempt)), example)
             silenced = frozen_copy(model)
             surgery.silence(silenced, {site: half})
-            intact, wanted = _flat(call(model, inputs)), _flat(call(silenced, inputs))
+            intact, wanted = flat_outputs(call(model, inputs)), flat_outputs(call(silenced, inputs))
             if not all(torch.equal(a, b) for a, b in zip(intact, wanted, strict=True)):
                 break
         else:
             return "silencing its channels changes nothing, so it cannot be verified"
         try:
             surgery.remove(removed, {site: half})
-            got = _flat(call(removed, inputs))
+            got = flat_outputs(call(removed, inputs))
         except Exception as error:  # any failure of foreign code means: leave this site alone
             return f"the network fails without a channel ({type(error).__name__}: {error})"[:160]
     if [t.shape for t in wanted] != [t.shape for t in got]:

@@ -1,0 +1,230 @@
+"""optimize_ratios(): PRO for a network, with a budget, measurements that last, and a picture."""
+
+import os
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from torch import nn
+from tqdm.auto import tqdm
+
+from prunekit import pro
+from prunekit.budget import check_target
+from prunekit.front_to_back import Options
+from prunekit.inputs import (
+    Inputs,
+    calibration_batches,
+    check_example,
+    frozen_copy,
+    map_tensors,
+    tensors,
+)
+from prunekit.methods import Method, resolve
+from prunekit.network import find_sites
+from prunekit.pipeline import check_options, prunable_sites
+from prunekit.ratios import Ratios
+from prunekit.trial import CRITERIA, Trial
+from prunekit.widths import latency_cost, macs_cost, params_cost, seconds
+
+__all__ = ["optimize_ratios"]
+
+FORMS = ("curves", "greedy")
+ARGUMENTS = {"MACs": "target_macs", "parameters": "target_params", "seconds": "target_latency"}
+
+
+def optimize_ratios(
+    model: nn.Module,
+    example_inputs: Any,
+    calibration: Any,
+    *,
+    target_macs: float | int | None = None,
+    target_params: float | int | None = None,
+    target_latency: float | None = None,
+    max_error: float | None = None,
+    method: str | Method = "reap",
+    repair: str | None = None,
+    coefficients: str = "kernel",
+    form: str = "curves",
+    criterion: str = "mse",
+    step: float = 1 / 16,
+    per_cost: bool = True,
+    lookahead: int = 1,
+    probes: int = 500,
+    ridge: float = 1e-5,
+    ignored_layers: Iterable[str | nn.Module | type] = (),
+    file: str | os.PathLike[str] | None = None,
+    progress: bool = True,
+) -> Ratios:
+    """PRO: choose each layer's pruning ratio by what pruning it does to the final outputs.
+
+    Parameters
+    ----------
+    model, example_inputs, calibration, method, repair, coefficients, ridge, ignored_layers :
+        as in `prunekit.prune`
+    target_macs, target_params : the budget: a fraction kept (float), or a number (int)
+    target_latency : or a fraction of the measured seconds per pass of ``example_inputs``
+    max_error : or the largest D allowed, in squared units of the outputs (nats for "kl")
+    form : "curves" measures each layer alone, "greedy" the whole network at every step
+    criterion : "mse" D = mean ‖z − z₀‖², "kl" D = mean KL(p₀‖p)
+    step : fraction of a layer's channels that one step removes
+    per_cost : weigh a rise of D by the cost it saves
+    lookahead : of "greedy", how many steps one move may be made of
+    probes : how many of the calibration inputs D is measured on
+    file : where measurements are kept; an interrupted run goes on from there
+    progress : show a progress bar with the time left
+
+    Returns
+    -------
+    Ratios : a dict for ``pruning_ratio``, with ``.curves``, ``.trace``, ``.error``; print it
+
+    Raises
+    ------
+    TypeError, ValueError
+        No budget or several, one that cannot be reached (the message gives the range), a file that
+        belongs to other data, and whatever `prunekit.prune` refuses.
+
+    Notes
+    -----
+    Source: Kamma, Inoue & Wada 2022 (PRO), see `prunekit.pro`. Memory: the moments of all sites.
+    """
+    budgets = {"MACs": target_macs, "parameters": target_params, "seconds": target_latency}
+    given = [unit for unit, value in budgets.items() if value is not None]
+    if len(given) + (max_error is not None) != 1:
+        raise ValueError("give one of target_macs, target_params, target_latency and max_error")
+    for name, value, known in (("form", form, FORMS), ("criterion", criterion, CRITERIA)):
+        if value not in known:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+    if not 0 < step < 1 or probes < 1 or lookahead < 1:
+        raise ValueError(
+            "step must lie between 0 and 1, probes and lookahead be 1 or more, got "
+            f"step={step}, probes={probes}, lookahead={lookahead}"
+        )
+    if max_error is not None and not 0 < max_error < float("inf"):
+        raise ValueError(f"max_error must be a number above 0, got {max_error}")
+    _, select, repair = resolve(method, repair)
+    check_options(coefficients, repair, poem=False)
+    example = check_example(example_inputs, model)
+    batches = calibration_batches(calibration, example)
+    sites = prunable_sites(find_sites(model, example, ignored_layers))
+    model = frozen_copy(model)
+    levels = pro.levels_of(sites, step)
+    unit = given[0] if given else "MACs"
+    cost = _cost(model, example, levels, unit, progress)
+    full = cost({site: site.channels for site in sites})
+    least = cost({site: keeps[-1] for site, keeps in levels.items()})
+    budget = check_target(budgets[unit], full, ARGUMENTS[unit]) if given else 0.0
+    if given and not least <= budget:
+        number = ".3g" if unit == "seconds" else ",.0f"
+        raise ValueError(
+            f"{ARGUMENTS[unit]}={budgets[unit]} cannot be reached: pruning these sites keeps "
+            f"between {least:{number}} and {full:{number}} {unit} ({least / full:.3f} to 1 of the whole)"
+        )
+    options = Options(select, repair, coefficients, ridge=ridge)
+    trial = Trial(model, batches, _first(batches, probes), options, criterion, file)
+    search = _by_curves if form == "curves" else partial(_by_greedy, lookahead=lookahead)
+    limits = {"max_error": max_error or float("inf"), "per_cost": per_cost}
+    aim = budget
+    for _ in range(5):  # seconds do not quite add up: aim lower until the network is fast enough
+        try:
+            widths, trace = search(trial, levels, cost, aim, progress=progress, **limits)
+        except pro.Unreachable as error:
+            raise ValueError(_unreachable(error, max_error, aim, unit)) from None
+        spent = seconds(model, example, full, widths) if unit == "seconds" else cost(widths)
+        if max_error is not None or spent <= budget:
+            break
+        aim *= 0.98 * budget / spent
+    curves = {
+        site.name: {k: trial.error({site: k}) for k in keeps if trial.knows({site: k})}
+        for site, keeps in levels.items()
+    }
+    return Ratios(widths, curves, trace, trial.error(widths), spent, full, unit)
+
+
+def _cost(
+    model: nn.Module, example: Inputs, levels: pro.Levels, unit: str, progress: bool
+) -> pro.Cost:
+    """What widths cost, in ``unit``."""
+    if unit == "parameters":
+        return params_cost(model, list(levels))
+    if unit == "seconds":
+        return latency_cost(model, example, levels, progress)
+    return macs_cost(model, example, list(levels))
+
+
+def _first(batches: Sequence[Inputs], count: int) -> list[Inputs]:
+    """The first ``count`` inputs."""
+    found: list[Inputs] = []
+    for batch in batches:
+        size = len(next(iter(tensors(batch).values())))
+        found.append(map_tensors(lambda value, n=count: value[:n], batch))
+        count -= size
+        if count <= 0:
+            break
+    return found
+
+
+def _unreachable(error: pro.Unreachable, max_error: float | None, aim: float, unit: str) -> str:
+    if max_error is not None:
+        return f"max_error={max_error} is met by no step: the smallest D of one is {error.best:.3g}"
+    return f"{aim:.3g} {unit} cannot be reached: the walk ended at {error.best:.3g}"
+
+
+def _by_curves(
+    trial: Trial,
+    levels: pro.Levels,
+    cost: pro.Cost,
+    budget: float,
+    *,
+    max_error: float,
+    per_cost: bool,
+    progress: bool,
+) -> tuple[pro.Widths, list[pro.Decision]]:
+    """Measure each site alone, then choose by the sum."""
+    alone = [{site: keep} for site, keeps in levels.items() for keep in keeps[1:]]
+    for widths in tqdm(alone, desc="PRO curves", unit="trial", disable=not progress):
+        trial.error(widths)
+
+    def error(widths: pro.Widths) -> float:  # D of the whole, as the sum over sites alone
+        return sum(trial.error({site: keep}) for site, keep in widths.items())
+
+    limits = {"max_error": max_error, "per_cost": per_cost}
+    widths, trace = pro.descend(levels, error, cost, budget=budget, **limits)
+    if budget:
+        return pro.trade(widths, levels, error, cost, budget), trace
+    widths = pro.give_back(widths, levels, trial.error, cost, max_error)
+    if all(keep == levels[site][0] for site, keep in widths.items()):
+        raise pro.Unreachable(trial.error({site: levels[site][1] for site in list(levels)[:1]}))
+    return widths, trace
+
+
+def _by_greedy(
+    trial: Trial,
+    levels: pro.Levels,
+    cost: pro.Cost,
+    budget: float,
+    *,
+    max_error: float,
+    per_cost: bool,
+    progress: bool,
+    lookahead: int,
+) -> tuple[pro.Widths, list[pro.Decision]]:
+    """Measure the whole network at every step."""
+    full = cost({site: keeps[0] for site, keeps in levels.items()})
+    total = round(100 * (1 - budget / full)) if budget else None
+    with tqdm(total=total, desc="PRO greedy", unit="% saved", disable=not progress) as bar:
+
+        def committed(decision: pro.Decision) -> None:
+            saved = round(100 * (1 - decision.cost / full))
+            bar.set_postfix_str(f"D = {decision.error:.3g}")
+            bar.update(min(saved, total or saved) - bar.n)
+
+        return pro.descend(
+            levels,
+            trial.error,
+            cost,
+            budget=budget,
+            max_error=max_error,
+            per_cost=per_cost,
+            lookahead=lookahead,
+            committed=committed,
+        )
