@@ -117,7 +117,7 @@ def optimize_ratios(
         number = ".3g" if unit == "seconds" else ",.0f"
         raise ValueError(
             f"{ARGUMENTS[unit]}={budgets[unit]} cannot be reached: pruning these sites keeps "
-            f"between {least:{number}} and {full:{number}} {unit} ({least / full:.3f} to 1 of the whole)"
+            f"between {least:{number}} and {full:{number}} {unit} ({least / full:.3f} to 1 of all)"
         )
     options = Options(select, repair, coefficients, ridge=ridge)
     trial = Trial(model, batches, _first(batches, probes), options, criterion, file)
