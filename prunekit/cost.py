@@ -35,8 +35,9 @@ def macs_by_layer(model: nn.Module, example_inputs: Any) -> dict[str, int]:
     """The same for each module by name, with all that it contains; "" is the whole network."""
     counts = _counted(model, example_inputs).get_flop_counts()
     root = type(model).__name__
-    names = {"" if key == "Global" else key.removeprefix(root + "."): key for key in counts}
-    return {name: sum(counts[key].values()) // 2 for name, key in names.items() if name != root}
+    names = {key: key.removeprefix(root + ".") for key in counts if key not in ("Global", root)}
+    layers = {name: sum(counts[key].values()) // 2 for key, name in names.items()}
+    return {"": sum(counts["Global"].values()) // 2, **layers}
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from prunekit.coding import collect, heard, heard_with_gradients, sample_rows
+from prunekit.elimination import Elimination
 from prunekit.inputs import Inputs
 from prunekit.layers import outgoing_weights, set_outgoing_weights
 from prunekit.methods import Method, checked
@@ -56,6 +57,7 @@ def front_to_back(
     keep: Mapping[Site, int],
     batches: Sequence[Inputs],
     options: Options,
+    max_error: float | None = None,
     progress: bool = True,
 ) -> dict[Site, Outcome]:
     """Silence and refit ``pruned`` in place.
@@ -64,12 +66,14 @@ def front_to_back(
     ----------
     layers : names of the layers that may change, in the order of the forward pass
     keep : how many channels stay at each site
+    max_error : instead, as many go at each site as raise its relative error by this at most
 
     Returns
     -------
     the outcome at each site that loses channels
     """
-    sites = {site.consumers[0]: site for site in keep if keep[site] < site.channels}
+    bounded = max_error is not None
+    sites = {s.consumers[0]: s for s in keep if bounded or keep[s] < s.channels}
     first = next((i for i, name in enumerate(layers) if name in sites), len(layers))
     todo = [name for name in layers[first:] if options.repair == "network" or name in sites]
     target = original if options.asymmetric else pruned
@@ -79,15 +83,36 @@ def front_to_back(
             site = sites[name]
             statistics = statistics_of(target, pruned, site, batches, options)
             chosen = checked(options.select(statistics), site.channels)
-            kept = chosen.kept_at(keep[site])
+            count = _fewest(statistics, chosen, max_error, options) if bounded else keep[site]
+            if count == site.channels:
+                continue
+            kept = chosen.kept_at(count)
             W, b = update_weights(statistics, chosen, kept, options.repair, name, options.poem)
-            rank = statistics.problem.rank if "problem" in vars(statistics) else None
-            outcomes[site] = Outcome(kept, relative_error(statistics, W, b), rank)
+            # a method that never asked for moments is not made to wait for them
+            asked = "moments" in vars(statistics)
+            error = relative_error(statistics, W, b) if asked else None
+            rank = statistics.problem.rank if asked else None
+            outcomes[site] = Outcome(kept, error, rank)
             write(pruned, site, W, b)
         elif can_refit(pruned.get_submodule(name)):
             fit = {"centered": options.centered, "ridge": options.ridge}
             refit_layer(target, pruned, name, batches, **fit)
     return outcomes
+
+
+def _fewest(site: Statistics, chosen: Elimination, max_error: float, options: Options) -> int:
+    """The fewest channels that raise the relative error by ``max_error`` at most, by bisection."""
+
+    def error(keep: int) -> float:
+        W, b = update_weights(site, chosen, chosen.kept_at(keep), options.repair, "a layer")
+        return relative_error(site, W, b) or 0.0
+
+    bound = error(site.channels) + max_error  # what earlier sites did is not this one's fault
+    low, high = 1, site.channels  # ``high`` is within the bound
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if error(middle) <= bound else (middle + 1, high)
+    return high
 
 
 def statistics_of(

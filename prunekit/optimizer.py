@@ -10,6 +10,7 @@ from tqdm.auto import tqdm
 
 from prunekit import pro
 from prunekit.budget import check_target
+from prunekit.cost import count_params
 from prunekit.front_to_back import Options
 from prunekit.inputs import (
     Inputs,
@@ -20,9 +21,10 @@ from prunekit.inputs import (
     tensors,
 )
 from prunekit.methods import Method, resolve
-from prunekit.network import find_sites
+from prunekit.network import Site, find_sites, ignored_names
 from prunekit.pipeline import check_options, prunable_sites
 from prunekit.ratios import Ratios
+from prunekit.repair import can_refit
 from prunekit.trial import CRITERIA, Trial
 from prunekit.widths import latency_cost, macs_cost, params_cost, seconds
 
@@ -105,12 +107,14 @@ def optimize_ratios(
     check_options(coefficients, repair, poem=False)
     example = check_example(example_inputs, model)
     batches = calibration_batches(calibration, example)
-    sites = prunable_sites(find_sites(model, example, ignored_layers))
+    skip = ignored_names(model, ignored_layers)
+    sites = prunable_sites(find_sites(model, example, skip))
     model = frozen_copy(model)
     levels = pro.levels_of(sites, step)
     unit = given[0] if given else "MACs"
-    cost = _cost(model, example, levels, unit, progress)
-    full = cost({site: site.channels for site in sites})
+    cost = _cost(model, example, levels, unit, _refitted(model, sites, repair, skip), progress)
+    levels = pro.that_save(levels, cost)
+    full = count_params(model) if unit == "parameters" else cost({s: s.channels for s in sites})
     least = cost({site: keeps[-1] for site, keeps in levels.items()})
     budget = check_target(budgets[unit], full, ARGUMENTS[unit]) if given else 0.0
     if given and not least <= budget:
@@ -133,6 +137,8 @@ def optimize_ratios(
         if max_error is not None or spent <= budget:
             break
         aim *= 0.98 * budget / spent
+    else:
+        raise ValueError(_unreachable(pro.Unreachable(spent), max_error, budget, unit))
     curves = {
         site.name: {k: trial.error({site: k}) for k in keeps if trial.knows({site: k})}
         for site, keeps in levels.items()
@@ -141,14 +147,26 @@ def optimize_ratios(
 
 
 def _cost(
-    model: nn.Module, example: Inputs, levels: pro.Levels, unit: str, progress: bool
+    model: nn.Module,
+    example: Inputs,
+    levels: pro.Levels,
+    unit: str,
+    refitted: Sequence[str],
+    progress: bool,
 ) -> pro.Cost:
     """What widths cost, in ``unit``."""
     if unit == "parameters":
-        return params_cost(model, list(levels))
+        return params_cost(model, list(levels), refitted)
     if unit == "seconds":
         return latency_cost(model, example, levels, progress)
     return macs_cost(model, example, list(levels))
+
+
+def _refitted(model: nn.Module, sites: Iterable[Site], repair: str, skip: set[str]) -> list[str]:
+    """The layers that `prunekit.prune` may give new weights, and a bias."""
+    heard = {site.consumers[0] for site in sites if repair not in ("none", "batchnorm")}
+    others = {n for n, m in model.named_modules() if repair == "network" and can_refit(m)}
+    return sorted(heard | (others - skip))
 
 
 def _first(batches: Sequence[Inputs], count: int) -> list[Inputs]:
@@ -191,10 +209,8 @@ def _by_curves(
     widths, trace = pro.descend(levels, error, cost, budget=budget, **limits)
     if budget:
         return pro.trade(widths, levels, error, cost, budget), trace
-    widths = pro.give_back(widths, levels, trial.error, cost, max_error)
-    if all(keep == levels[site][0] for site, keep in widths.items()):
-        raise pro.Unreachable(trial.error({site: levels[site][1] for site in list(levels)[:1]}))
-    return widths, trace
+    # never all of it: each site alone is within the bound, as its D is part of the sum
+    return pro.give_back(widths, levels, trial.error, cost, max_error), trace
 
 
 def _by_greedy(

@@ -60,6 +60,7 @@ def prune(
     method: str | Method = "reap",
     pruning_ratio: Ratio | None = None,
     target_macs: float | int | None = None,
+    max_error: float | None = None,
     repair: str | None = None,
     coefficients: str = "kernel",
     asymmetric: bool = True,
@@ -83,6 +84,8 @@ def prune(
     pruning_ratio : fraction of channels removed, 0 ≤ r < 1, or a dict of them by site name
     target_macs : instead of a ratio: the fraction of MACs kept (float) or their number (int), met
         with one uniform ratio
+    max_error : instead of both: at each site as many channels go as raise the relative error of
+        the layer that hears it, ‖Y − Ŷ‖²/‖Y − mean(Y)‖², by this at most
     repair : "none" leaves weights alone; "batchnorm" recalibrates batch norms at the end;
         "least_squares" refits the layer that hears a pruned site; "network" every other layer
         behind the first of them too; "own" takes the weights that the method gives. By default
@@ -130,8 +133,10 @@ def prune(
     >>> pk.count_macs(result.model, images) <= 0.5 * pk.count_macs(model, images)
     True
     """
-    if (pruning_ratio is None) == (target_macs is None):
-        raise ValueError("give one of pruning_ratio and target_macs")
+    if sum(given is not None for given in (pruning_ratio, target_macs, max_error)) != 1:
+        raise ValueError("give one of pruning_ratio, target_macs and max_error")
+    if max_error is not None and not 0 < max_error < 1:
+        raise ValueError(f"max_error is a relative error, 0 < e < 1, got {max_error}")
     name, select, repair = resolve(method, repair)
     check_options(coefficients, repair, poem)
     example = check_example(example_inputs, model)
@@ -141,14 +146,16 @@ def prune(
     original, pruned = frozen_copy(model), frozen_copy(model)
     if target_macs is not None:
         pruning_ratio = uniform_ratio(original, example, prunable, target_macs)
-    keep = keep_counts(prunable, pruning_ratio)
+    keep = keep_counts(prunable, pruning_ratio or 0.0)
     if target_macs is None and pruning_ratio and all(keep[s] == s.channels for s in prunable):
         raise ValueError(f"pruning_ratio={pruning_ratio} removes no channel anywhere: raise it")
     layers = layers_to_refit(original, example, ignored_names(model, ignored_layers))
     options = Options(
         select, repair, coefficients, asymmetric, centered, ridge, weigh_outputs, poem
     )
-    outcomes = front_to_back(original, pruned, layers, keep, batches, options, progress)
+    outcomes = front_to_back(original, pruned, layers, keep, batches, options, max_error, progress)
+    if max_error is not None and not outcomes:
+        raise ValueError(f"max_error={max_error} is met at no site: one channel fewer exceeds it")
     surgery.remove(pruned, {site: _gone(site, found.kept) for site, found in outcomes.items()})
     if repair == "batchnorm":
         pruned = recalibrate_batchnorm(pruned, batches, example)

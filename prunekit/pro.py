@@ -20,7 +20,7 @@ from itertools import combinations, combinations_with_replacement, product
 
 from prunekit.network import Site
 
-__all__ = ["Decision", "Unreachable", "descend", "give_back", "levels_of", "trade"]
+__all__ = ["Decision", "Unreachable", "descend", "give_back", "levels_of", "that_save", "trade"]
 
 Widths = dict[Site, int]  # channels that stay at each site
 Levels = Mapping[Site, Sequence[int]]  # the widths that each site may take, largest first
@@ -60,6 +60,17 @@ def levels_of(sites: Sequence[Site], step: float) -> dict[Site, list[int]]:
         size = max(1, int(step * site.channels + 0.5))
         levels[site] = [*range(site.channels, 1, -size), 1]
     return levels
+
+
+def that_save(levels: Levels, cost: Cost) -> dict[Site, list[int]]:
+    """Without the widths that cost no less than a wider one, so that every step saves something."""
+    full = {site: keeps[0] for site, keeps in levels.items()}
+    found = {site: [keep] for site, keep in full.items()}
+    for site, keeps in levels.items():
+        for keep in keeps[1:]:
+            if cost(full | {site: keep}) < cost(full | {site: found[site][-1]}):
+                found[site].append(keep)
+    return found
 
 
 def _moves(widths: Widths, levels: Levels, lookahead: int) -> Iterator[Widths]:
@@ -148,7 +159,7 @@ def trade(
             for a, b in product(levels[one], levels[other]):
                 tried = widths | {one: a, other: b}
                 found = error(tried)
-                if found < best * (1 - 1e-12) and cost(tried) <= budget:
+                if found < best - 1e-12 * abs(best) and cost(tried) <= budget:
                     best, widths, improved = found, tried, True
     return widths
 

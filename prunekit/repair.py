@@ -52,13 +52,20 @@ def update_weights(
     """
     W, b = silenced(site, kept)
     if repair == "own":
+        if chosen.update is None and chosen.problem is None:
+            raise ValueError(
+                "repair='own' takes the weights that a method gives, but this method only orders "
+                "channels: choose another repair, 'least_squares' for one"
+            )
         return chosen.weights_of(kept)
     if repair not in ("least_squares", "network"):
         return W, b
     refitted = site.problem.solve(site.columns(kept))
-    if not site.problem.error(refitted) <= site.problem.error(W, b):
+    worse = site.problem.error(refitted) - site.problem.error(W, b)
+    if worse > 1e-6 * site.problem.energy.sum():
         message = f"least squares did not lower the error of {name}: its weights are kept"
         warnings.warn(message + "; more calibration data may help", stacklevel=2)
+    if worse > 0:
         return W, b
     W, b = refitted, site.problem.bias(refitted)
     if poem and site.before_relu is not None:
@@ -69,9 +76,7 @@ def update_weights(
 
 
 def relative_error(site: Statistics, W: Tensor, b: Tensor) -> float | None:
-    """‖Y − XW − b‖² / ‖Y − mean(Y)‖²; None if no moments were collected, or Y is constant."""
-    if "moments" not in vars(site):
-        return None
+    """‖Y − XW − b‖² / ‖Y − mean(Y)‖²; None if Y is constant."""
     energy, scale = site.moments.scatter_yy.sum(), site.moments.mean_y.square().sum()
     if energy <= 1e-12 * site.moments.count * scale:
         return None

@@ -107,7 +107,7 @@ class Trial:
 
     def _about(self) -> str:
         """A fingerprint of everything that a measurement depends on."""
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(str(self.original).encode())  # its layers and their options
         for name, value in self.original.state_dict().items():
             digest.update(name.encode() + value.detach().float().cpu().numpy().tobytes())
         for batch in (*self.batches, *self.probes):
@@ -124,6 +124,7 @@ class Trial:
         try:
             content = json.loads(self._file.read_text("utf-8"))
             about, measured = content["about"], dict(content["measured"])
+            measured = {key: float(value) for key, value in measured.items()}
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
                 f"file {str(self._file)!r} does not hold measurements ({type(error).__name__}): "
@@ -165,4 +166,4 @@ def _distance(outputs: Sequence[Tensor], answers: Sequence[Tensor], criterion: s
     if len(pairs) != 1 or outputs[0].ndim < 2:
         raise ValueError("criterion='kl' needs a network with one output (inputs, classes)")
     log_p, log_p0 = (v[0].double().log_softmax(1) for v in (outputs, answers))
-    return F.kl_div(log_p, log_p0, reduction="sum", log_target=True).item()
+    return max(0.0, F.kl_div(log_p, log_p0, reduction="sum", log_target=True).item())

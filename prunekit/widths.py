@@ -29,15 +29,22 @@ def macs_cost(model: nn.Module, example: Inputs, sites: Sequence[Site]) -> Cost:
     return _sum_of(macs[""], terms)
 
 
-def params_cost(model: nn.Module, sites: Sequence[Site]) -> Cost:
-    """Parameters."""
-    terms = []
-    for name, shares in _shares(model, sites).items():
+def params_cost(model: nn.Module, sites: Sequence[Site], refitted: Sequence[str] = ()) -> Cost:
+    """Parameters; a layer that is to be refitted counts a bias, also if it has none yet."""
+    terms, shares_of = [], _shares(model, sites)
+    biases = 0
+    for name in refitted:
+        layer = model.get_submodule(name)
+        if layer.bias is None:
+            made = shares_of.get(name, {}).get("out")
+            terms.append((len(layer.weight), [made] if made else []))
+            biases += len(layer.weight)
+    for name, shares in shares_of.items():
         for key, parameter in model.get_submodule(name).named_parameters(recurse=False):
             hears = [shares["in"]] if key == "weight" and "in" in shares else []
             makes = [shares["out"]] if "out" in shares else []
             terms.append((parameter.numel(), hears + makes))
-    return _sum_of(sum(p.numel() for p in model.parameters()), terms)
+    return _sum_of(sum(p.numel() for p in model.parameters()) + biases, terms)
 
 
 def latency_cost(
