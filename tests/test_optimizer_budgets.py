@@ -1,0 +1,134 @@
+"""Every budget of optimize_ratios() on the network that prune() really returns."""
+
+import time
+
+import pytest
+import torch
+from torch import nn
+
+import prunekit as pk
+from prunekit.classroom import models
+
+from .test_optimizer import QUARTER, cut, distance, model, optimize
+
+
+@pytest.mark.parametrize("form", ["curves", "greedy"])
+@pytest.mark.parametrize("per_cost", [True, False])
+def test_budgets_of_macs_hold_on_the_pruned_network(form, per_cost):
+    net = models.lenet5().eval()
+    images = torch.randn(20, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    full = pk.count_macs(net, images)
+    for target in (0.7, full // 3):
+        options = {"form": form, "per_cost": per_cost, "method": "l1", "step": 1 / 3}
+        ratios = optimize(net, images, target_macs=target, **options)
+        small = pk.prune(
+            *(net, images[:1], images), pruning_ratio=ratios, method="l1", progress=False
+        )
+        budget = target if isinstance(target, int) else target * full
+        assert pk.count_macs(small.model, images) == ratios.cost <= budget
+        assert ratios.unit == "MACs" and ratios.trace
+
+
+@pytest.mark.parametrize("repair", ["network", "least_squares", "none"])
+@pytest.mark.parametrize("bias", [True, False])
+def test_budgets_of_parameters_hold_with_the_biases_that_repair_adds(repair, bias):
+    net = nn.Sequential(*(nn.Linear(6, 6, bias=bias) for _ in range(4)))
+    inputs = torch.randn(60, 6, generator=torch.Generator().manual_seed(2))
+    for target in (0.8, 70, 60, 0.3):
+        ratios = optimize(net, inputs, target_params=target, repair=repair, step=1 / 6)
+        small = pk.prune(
+            *(net, inputs[:1], inputs), pruning_ratio=ratios, repair=repair, progress=False
+        ).model
+        budget = target if isinstance(target, int) else target * pk.count_params(net)
+        assert pk.count_params(small) <= ratios.cost <= budget
+        assert ratios.full_cost == pk.count_params(net) and ratios.unit == "parameters"
+        if bias or repair == "none":
+            assert pk.count_params(small) == ratios.cost
+
+
+class Sleeper(nn.Module):
+    """Half a millisecond for every channel."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.last = nn.Linear(3, 8), nn.Linear(8, 6), nn.Linear(6, 2)
+
+    def forward(self, x):
+        time.sleep(5e-4 * (len(self.one.weight) + len(self.two.weight)))
+        return self.last(torch.relu(self.two(torch.relu(self.one(x)))))
+
+
+def test_a_budget_of_seconds():
+    inputs = torch.randn(30, 3, generator=torch.Generator().manual_seed(3))
+    ratios = optimize(Sleeper(), inputs, target_latency=0.6, step=1 / 2)
+    assert 0 < ratios.cost <= 0.6 * ratios.full_cost and ratios.unit == "seconds"
+    assert ratios.widths["one"] + ratios.widths["two"] < 14
+    with pytest.raises(ValueError, match=r"target_latency=0\.01 cannot be reached.*seconds"):
+        optimize(Sleeper(), inputs, target_latency=0.01, step=0.9)
+
+
+class NothingAddsUp(Sleeper):
+    """The second site that is pruned makes it no faster."""
+
+    def forward(self, x):
+        intact = (len(self.one.weight), len(self.two.weight)) == (8, 6)
+        time.sleep(5e-3 if intact else 3.2e-3)
+        return self.last(torch.relu(self.two(torch.relu(self.one(x)))))
+
+
+def test_seconds_that_are_not_reached_in_truth_are_an_error():
+    inputs = torch.randn(30, 3, generator=torch.Generator().manual_seed(3))
+    with pytest.raises(ValueError, match="seconds cannot be reached"):
+        optimize(NothingAddsUp(), inputs, target_latency=0.45, step=0.9)
+
+
+@pytest.mark.parametrize("form", ["curves", "greedy"])
+def test_a_bound_on_the_error_holds_on_the_pruned_network(form):
+    net = model(bias=True)
+    kept = []
+    for bound in (3.0, 0.3, 0.01):
+        ratios = optimize(net, max_error=bound, method="l1", form=form, step=1 / 8)
+        small = cut(net, ratios.widths, method="l1").model
+        assert distance(small, net) <= bound * (1 + 1e-4) and ratios.error <= bound
+        kept.append(ratios.cost)
+    assert kept[0] < kept[-1] < ratios.full_cost
+
+
+@pytest.mark.parametrize("form", ["curves", "greedy"])
+def test_a_bound_that_nothing_meets_names_the_smallest_step(form):
+    net = model()
+    curves = optimize(net, target_macs=0.5, method="l1").curves
+    smallest = min(curve[QUARTER[name][0]] for name, curve in curves.items())
+    with pytest.raises(
+        ValueError, match=f"met by no step: the smallest D of one is {smallest:.3g}"
+    ):
+        optimize(net, max_error=smallest * 0.99, method="l1", form=form)
+    assert any(optimize(net, max_error=smallest * 1.01, method="l1", form=form).values())
+
+
+class Branches(nn.Module):
+    """Two branches that are added; all is positive, so what they lose adds up to more."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c, self.d = (nn.Linear(4, 4) for _ in range(4))
+        for layer in self.children():
+            layer.weight.data = layer.weight.data.abs() + 0.1
+
+    def forward(self, x):
+        return self.b(torch.relu(self.a(x))) + self.d(torch.relu(self.c(x)))
+
+
+def test_a_sum_that_promises_too_much_is_given_back():
+    torch.manual_seed(4)
+    net, inputs = Branches().eval(), torch.rand(30, 4) + 1
+    options = {"method": "l1", "step": 1 / 4}
+    curves = optimize(net, inputs, target_macs=0.5, **options).curves
+    bound = 1.01 * (curves["a"][3] + curves["c"][3])
+    ratios = optimize(net, inputs, max_error=bound, **options)
+    assert ratios.trace[-1].error <= bound and len(ratios.trace) >= 2  # so it seemed
+    small = pk.prune(
+        *(net, inputs[:1], inputs), pruning_ratio=ratios, method="l1", progress=False
+    ).model
+    assert distance(small, net, inputs) <= bound
+    assert any(ratios.values()) and ratios.error == pytest.approx(distance(small, net, inputs))

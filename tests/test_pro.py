@@ -1,0 +1,242 @@
+"""PRO's search on tables of costs and errors, against every combination."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import prunekit as pk
+from prunekit.pro import Decision, Unreachable, descend, give_back, levels_of, that_save, trade
+
+
+def site(name, channels):
+    return pk.Site(name=name, channels=channels)
+
+
+def every(levels):
+    """All combinations of widths, by brute force."""
+    return [dict(zip(levels, keeps, strict=True)) for keeps in product(*levels.values())]
+
+
+def key(widths):
+    return tuple(sorted((s.name, keep) for s, keep in widths.items()))
+
+
+class Table:
+    """D and cost of every combination; notes which D were asked for."""
+
+    def __init__(self, levels, errors, costs):
+        self.levels, self.all = levels, every(levels)
+        self.errors = dict(zip(map(key, self.all), errors, strict=True))
+        self.costs = dict(zip(map(key, self.all), costs, strict=True))
+        self.asked = []
+
+    def error(self, widths):
+        self.asked.append(key(widths))
+        return self.errors[key(widths)]
+
+    def cost(self, widths):
+        return self.costs[key(widths)]
+
+    def best(self, budget):
+        """The smallest D within the budget, or None."""
+        found = [self.errors[key(w)] for w in self.all if self.cost(w) <= budget]
+        return min(found, default=None)
+
+
+@st.composite
+def tables(draw, most_sites=3, most_levels=4, coupled=True):
+    """Costs that rise with every width; D 0 at full widths, else coupled or a sum over sites."""
+    depths = draw(st.lists(st.integers(1, most_levels), min_size=1, max_size=most_sites))
+    levels = {site(f"s{i}", n): list(range(n, 0, -1)) for i, n in enumerate(depths)}
+    macs = [draw(st.integers(1, 9)) for _ in levels]
+    number = st.floats(0, 10, allow_subnormal=False)
+    combinations = every(levels)
+    costs = [1.0 + sum(m * w[s] for m, s in zip(macs, levels, strict=True)) for w in combinations]
+    if coupled:
+        errors = [0.0, *(draw(number) for _ in combinations[1:])]
+    else:
+        alone = {s: [0.0, *(draw(number) for _ in keeps[1:])] for s, keeps in levels.items()}
+        errors = [sum(alone[s][s.channels - k] for s, k in w.items()) for w in combinations]
+    budget = draw(st.floats(costs[-1], costs[0]))
+    return Table(levels, errors, costs), budget
+
+
+two_sites = {"most_sites": 2, "most_levels": 5}
+
+
+@given(tables(**two_sites))
+def test_greedy_that_looks_at_every_pair_is_brute_force(drawn):
+    table, budget = drawn
+    widths, trace = descend(table.levels, table.error, table.cost, budget=budget, lookahead=8)
+    assert table.cost(widths) <= budget
+    assert table.errors[key(widths)] == table.best(budget)
+    assert len(trace) <= 1
+
+
+@given(tables(**two_sites), st.booleans(), st.integers(1, 3))
+def test_trade_on_one_or_two_sites_is_brute_force(drawn, per_cost, lookahead):
+    table, budget = drawn
+    options = {"budget": budget, "per_cost": per_cost, "lookahead": lookahead}
+    start, _ = descend(table.levels, table.error, table.cost, **options)
+    widths = trade(start, table.levels, table.error, table.cost, budget)
+    assert table.cost(widths) <= budget
+    assert table.errors[key(widths)] == pytest.approx(table.best(budget), rel=1e-11)
+
+
+@given(tables(), st.booleans(), st.integers(1, 3))
+def test_the_budget_is_never_exceeded_and_every_decision_is_true(drawn, per_cost, lookahead):
+    table, budget = drawn
+    seen = []
+    widths, trace = descend(
+        *(table.levels, table.error, table.cost),
+        **{"budget": budget, "per_cost": per_cost, "lookahead": lookahead},
+        committed=seen.append,
+    )
+    assert table.cost(widths) <= budget and seen == trace
+    at = {s: s.channels for s in table.levels}
+    names = {s.name: s for s in table.levels}
+    before = table.cost(at)
+    for decision in trace:
+        assert before > budget  # it did not go on when it could stop
+        changed = [names[name] for name in decision.site.split(" + ")]
+        steps = sum(at[s] - k for s, k in zip(changed, decision.keep, strict=True))
+        assert 1 <= steps <= lookahead
+        at |= dict(zip(changed, decision.keep, strict=True))
+        assert decision.error == table.errors[key(at)]
+        assert decision.cost == table.cost(at) < before
+        before = decision.cost
+    assert at == widths
+
+
+@given(tables(), st.booleans())
+def test_each_step_is_the_best_of_all_single_ones(drawn, per_cost):
+    """Replayed with a search written out: rise per cost saved; the last step by D alone."""
+    table, budget = drawn
+    options = {"budget": budget, "per_cost": per_cost}
+    _, trace = descend(table.levels, table.error, table.cost, **options)
+    at = {s: s.channels for s in table.levels}
+    names = {s.name: s for s in table.levels}
+    for decision in trace:
+        d, c = table.errors[key(at)], table.cost(at)
+        downs = [at | {s: at[s] - 1} for s in at if at[s] > 1]
+        last = [table.errors[key(w)] for w in downs if table.cost(w) <= budget]
+        rises = [
+            (table.errors[key(w)] - d) / (c - table.cost(w) if per_cost else 1.0) for w in downs
+        ]
+        at[names[decision.site]] = decision.keep[0]
+        if last:
+            assert decision.error == min(last)
+        else:
+            saved = c - decision.cost if per_cost else 1.0
+            assert (decision.error - d) / saved == min(rises)
+
+
+@given(tables(), st.floats(0, 10))
+def test_max_error_is_never_exceeded_and_used_up(drawn, bound):
+    table, _ = drawn
+    at = {s: s.channels for s in table.levels}
+    firsts = [table.errors[key(at | {s: at[s] - 1})] for s in at if at[s] > 1]
+    if not any(first <= bound for first in firsts):
+        with pytest.raises(Unreachable) as caught:
+            descend(table.levels, table.error, table.cost, max_error=bound)
+        assert caught.value.best == min(firsts, default=0.0)
+        return
+    widths, trace = descend(table.levels, table.error, table.cost, max_error=bound)
+    assert all(decision.error <= bound for decision in trace) and trace
+    further = [widths | {s: widths[s] - 1} for s in widths if widths[s] > 1]
+    assert all(table.errors[key(w)] > bound for w in further)
+
+
+@given(tables(), st.floats(0, 10))
+def test_give_back_ends_within_the_bound_and_only_gives(drawn, bound):
+    table, _ = drawn
+    start = table.all[-1]
+    widths = give_back(start, table.levels, table.error, table.cost, bound)
+    assert table.errors[key(widths)] <= bound
+    assert all(widths[s] >= start[s] for s in start)
+    if table.errors[key(start)] <= bound:
+        assert widths == start
+
+
+def test_give_back_takes_the_best_value_for_its_cost():
+    """One channel of a: D falls by 3 for 1 MAC; of b: by 4 for 2 MACs."""
+    a, b = site("a", 2), site("b", 2)
+    levels = {a: [2, 1], b: [2, 1]}
+    errors = {(2, 2): 0.0, (1, 2): 3.0, (2, 1): 4.0, (1, 1): 7.0}
+    pick = (lambda w: errors[w[a], w[b]], lambda w: w[a] + 2 * w[b])
+    assert give_back({a: 1, b: 1}, levels, *pick, bound=5.0) == {a: 2, b: 1}
+    assert give_back({a: 1, b: 1}, levels, *pick, bound=3.5) == {a: 2, b: 2}
+    assert give_back({a: 1, b: 1}, levels, *pick, bound=7.0) == {a: 1, b: 1}
+
+
+def test_per_cost_and_the_last_step_by_hand():
+    """a: D 1 for 1 MAC, b: D 3 for 5 MACs: per MAC b is cheaper, else a; the last by D alone."""
+    a, b = site("a", 2), site("b", 2)
+    levels = {a: [2, 1], b: [2, 1]}
+    errors = {(2, 2): 0.0, (1, 2): 1.0, (2, 1): 3.0, (1, 1): 4.0}
+    pick = (levels, lambda w: errors[w[a], w[b]], lambda w: w[a] + 5 * w[b])  # 12 at full
+    for per_cost, first in ((True, "b"), (False, "a")):
+        _, trace = descend(*pick, budget=6, per_cost=per_cost)
+        assert [d.site for d in trace] == [first, "a" if first == "b" else "b"]
+    assert descend(*pick, budget=11)[1] == [Decision("a", (1,), 1.0, 11)]
+    both = descend(*pick, budget=6, lookahead=2)[1]
+    assert both == [Decision("a + b", (1, 1), 4.0, 6)]
+
+
+@settings(max_examples=50)
+@given(tables(coupled=False), st.floats(0.01, 5))
+def test_below_every_combination_nothing_is_reached(drawn, less):
+    table, _ = drawn
+    least = table.costs[key(table.all[-1])]
+    with pytest.raises(Unreachable, match="nearest") as caught:
+        descend(table.levels, table.error, table.cost, budget=least - less * 0.1)
+    assert caught.value.best == least
+
+
+def test_a_budget_that_holds_already_costs_no_measurement():
+    a = site("a", 3)
+    table = Table({a: [3, 2, 1]}, [0.0, 1.0, 2.0], [3.0, 2.0, 1.0])
+    assert descend(table.levels, table.error, table.cost, budget=3.0) == ({a: 3}, [])
+    assert table.asked == []
+
+
+def test_trade_stops_at_errors_a_hair_below_zero():
+    """Rounding can leave such an error; no change may count as an improvement for ever."""
+    a, b = site("a", 2), site("b", 2)
+    levels = {a: [2, 1], b: [2, 1]}
+    asked = []
+
+    def error(widths):
+        asked.append(widths)
+        assert len(asked) < 100, "it does not stop"
+        return -1e-17
+
+    assert trade({a: 1, b: 2}, levels, error, lambda w: 1.0, 1.0) == {a: 1, b: 2}
+
+
+@given(st.integers(2, 300), st.floats(0.001, 0.999))
+def test_levels(channels, step):
+    (levels,) = levels_of([site("a", channels)], step).values()
+    assert levels[0] == channels and levels[-1] == 1
+    falls = [a - b for a, b in zip(levels, levels[1:], strict=False)]
+    size = max(1, round(step * channels + 1e-12))
+    assert all(abs(fall - size) <= (step * channels % 1 == 0.5) for fall in falls[:-1])
+    assert 1 <= falls[-1] <= max(size, falls[0])
+
+
+def test_levels_by_hand():
+    levels = levels_of([site("a", 8), site("b", 6), site("c", 2)], 1 / 4)
+    assert list(levels.values()) == [[8, 6, 4, 2, 1], [6, 4, 2, 1], [2, 1]]
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=6), st.integers(6, 9))
+def test_widths_that_save_nothing_are_left_out(costs, full):
+    """What stays falls strictly, and no width is as cheap for more: the running minima."""
+    a, b = site("a", len(costs) + 1), site("b", 1)
+    levels = {a: list(range(a.channels, 0, -1)), b: [1]}
+    table = [full, *costs]
+    kept = that_save(levels, lambda w: table[a.channels - w[a]])
+    assert kept[b] == [1]
+    assert kept[a] == [k for i, k in enumerate(levels[a]) if i == 0 or table[i] < min(table[:i])]
