@@ -9,8 +9,12 @@ import prunekit as pk
 
 ROOT = Path(pk.__file__).parent
 FILES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
-PURE = {"moments", "least_squares", "reap"}  # arrays in, arrays out
-ALGORITHMS = PURE | {"baselines", "repair", "front_to_back", "pipeline"}
+PURE = {  # arrays in, arrays out
+    *("moments", "least_squares", "elimination", "site_statistics"),
+    *("biorthogonal", "unification", "reap", "poem", "baselines"),
+}
+ALGORITHMS = PURE | {"methods", "repair", "front_to_back", "pipeline"}
+NETWORKS = {"network", "surgery", "verify", "inputs", "cost", "graph"}
 
 
 def imported(path):
@@ -37,14 +41,26 @@ def test_imports_point_one_way(path):
     name, knows = module(path), imported(path)
     if name in PURE:
         assert knows <= PURE, f"{name} is pure and must not know {knows - PURE}"
-    if name in {"network", "surgery", "verify", "inputs", "cost"}:
+    if name in NETWORKS:
         assert not knows & ALGORITHMS, f"{name} knows no algorithm, but imports {knows}"
     if not name.startswith("classroom") and name != "__main__":
         assert not any(k.startswith("classroom") for k in knows), f"{name} imports the classroom"
 
 
+def test_the_files_that_have_a_place_are_there():
+    assert {f"{name}.py" for name in ALGORITHMS | NETWORKS} <= {str(path) for path in FILES}
+
+
+@pytest.mark.parametrize("name", sorted(PURE))
+def test_pure_files_use_no_layers(name):
+    tree = ast.walk(ast.parse((ROOT / f"{name}.py").read_text("utf-8")))
+    used = {alias.name for node in tree if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert not used & {"nn", "tqdm", "functional"}, f"{name} knows networks or prints: {used}"
+
+
 def test_the_reader_of_imports_sees_them():
-    assert imported(Path("pipeline.py")) >= {"reap", "surgery", "baselines", "network"}
+    assert imported(Path("pipeline.py")) >= {"front_to_back", "surgery", "methods", "network"}
+    assert imported(Path("methods.py")) >= {"reap", "unification", "baselines"}
     assert "classroom.data" in imported(Path("classroom/tour.py"))
 
 

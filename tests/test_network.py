@@ -6,7 +6,6 @@ from torch import nn
 
 import prunekit as pk
 from prunekit.classroom import models
-from prunekit.layers import answered, listened, outgoing_weights
 
 from .networks import FixedView, LayerNorm, Twice, TwoHeads, TwoInputs, chain
 
@@ -137,27 +136,3 @@ def test_the_network_is_not_touched():
     assert all(module.training for module in model.modules())
     assert not model[0].weight.requires_grad and model[3].weight.requires_grad
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in model.modules())
-
-
-@pytest.mark.parametrize(
-    "kwargs",
-    [
-        {"kernel_size": 3, "padding": 1},
-        {"kernel_size": (3, 2), "stride": 2, "padding": (2, 0), "dilation": (1, 2)},
-        {"kernel_size": 3, "padding": "same", "dilation": 2},
-        {"kernel_size": 3, "padding": "valid", "bias": False},
-        {"kernel_size": (3, 5), "padding": (1, 2), "padding_mode": "reflect"},
-        {"kernel_size": 3, "padding": 1, "padding_mode": "circular"},
-    ],
-)
-def test_what_a_convolution_hears_and_answers(kwargs):
-    layer = nn.Conv2d(4, 5, **kwargs).double()
-    x = torch.randn(3, 4, 11, 9, dtype=torch.float64)
-    W, b = outgoing_weights(layer)
-    torch.testing.assert_close(listened(layer, x) @ W + b, answered(layer, layer(x)))
-
-
-def test_what_a_linear_layer_hears_and_answers():
-    layer, x = nn.Linear(4, 5).double(), torch.randn(3, 7, 4, dtype=torch.float64)
-    W, b = outgoing_weights(layer)
-    torch.testing.assert_close(listened(layer, x) @ W + b, answered(layer, layer(x)))

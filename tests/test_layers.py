@@ -1,0 +1,95 @@
+"""A layer read as least squares: listened(X) @ W + b is what the layer answers."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from prunekit.layers import (
+    answered,
+    by_channel,
+    listened,
+    outgoing_weights,
+    set_outgoing_weights,
+)
+
+from .problems import F64
+
+PAIRS = st.tuples(st.integers(1, 3), st.integers(1, 3))
+CONVOLUTIONS = st.fixed_dictionaries(
+    {
+        "kernel_size": PAIRS,
+        "stride": PAIRS,
+        "padding": st.one_of(st.tuples(st.integers(0, 3), st.integers(0, 3)), st.just("valid")),
+        "dilation": PAIRS,
+        "bias": st.booleans(),
+        "padding_mode": st.sampled_from(["zeros", "reflect", "replicate", "circular"]),
+    }
+)
+SAME = st.fixed_dictionaries(
+    {"kernel_size": PAIRS, "dilation": PAIRS, "padding": st.just("same"), "bias": st.booleans()}
+)
+SEEDS = st.integers(0, 10_000)
+TYPES = st.sampled_from([torch.float32, F64])
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
+@settings(max_examples=80)
+@given(st.one_of(CONVOLUTIONS, SAME), st.integers(1, 4), SEEDS, TYPES)
+def test_what_a_convolution_hears_and_answers(kwargs, channels, seed, dtype):
+    torch.manual_seed(seed)
+    layer = nn.Conv2d(channels, 5, **kwargs).to(dtype)
+    x = torch.randn(2, channels, 11, 8, dtype=dtype)
+    W, b = outgoing_weights(layer)
+    X, Y = listened(layer, x), answered(layer, layer(x))
+    assert W.dtype == b.dtype == F64 and X.dtype == dtype
+    accuracy = 1e-9 if dtype == F64 else 1e-4
+    torch.testing.assert_close(X.double() @ W + b, Y.double(), rtol=accuracy, atol=accuracy)
+    if kwargs["padding"] not in ("same", "valid") and kwargs.get("padding_mode") == "zeros":
+        sizes = {name: kwargs[name] for name in ("kernel_size", "padding", "stride", "dilation")}
+        assert torch.equal(X, F.unfold(x, **sizes).transpose(1, 2).flatten(0, 1))
+
+
+@settings(max_examples=20)
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=3), SEEDS, TYPES, st.booleans())
+def test_what_a_linear_layer_hears_and_answers(batch, seed, dtype, bias):
+    torch.manual_seed(seed)
+    layer, x = nn.Linear(4, 5, bias=bias).to(dtype), torch.randn(*batch, 4, dtype=dtype)
+    W, b = outgoing_weights(layer)
+    got = listened(layer, x).double() @ W + b
+    torch.testing.assert_close(got, answered(layer, layer(x)).double(), rtol=1e-5, atol=1e-6)
+    assert bias or not b.any()
+
+
+@settings(max_examples=20)
+@given(PAIRS, SEEDS, TYPES, st.booleans(), st.booleans())
+def test_weights_written_are_weights_read(kernel, seed, dtype, bias, zero):
+    torch.manual_seed(seed)
+    layer = nn.Conv2d(3, 4, kernel, bias=bias).to(dtype)
+    W = torch.randn(3 * kernel[0] * kernel[1], 4, dtype=F64)
+    b = torch.zeros(4, dtype=F64) if zero else torch.randn(4, dtype=F64)
+    set_outgoing_weights(layer, W, b)
+    got_W, got_b = outgoing_weights(layer)
+    torch.testing.assert_close(got_W, W.to(dtype).double(), rtol=0, atol=0)
+    torch.testing.assert_close(got_b, b.to(dtype).double(), rtol=0, atol=0)
+    assert (layer.bias is None) == (not bias and zero)
+    assert layer.weight.dtype == dtype
+    layer(torch.zeros(1, 3, 5, 5, dtype=dtype))
+
+
+def test_features_behind_a_flatten_belong_to_their_channels():
+    maps = torch.randn(2, 3, 4, 5)
+    assert torch.equal(by_channel(nn.Linear(60, 2), maps.flatten(1), 3), maps.flatten(2))
+    assert torch.equal(by_channel(nn.Conv2d(3, 2, 1), maps, 3), maps.flatten(2))
+
+
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_columns_come_channel_by_channel(kernel):
+    layer, x = nn.Conv2d(3, 2, kernel, padding=1), torch.randn(2, 3, 6, 6)
+    silent = x.clone()
+    silent[:, 1] = 0
+    X, without = listened(layer, x), listened(layer, silent)
+    mine = torch.arange(3 * kernel**2) // kernel**2 == 1
+    assert not without[:, mine].any() and torch.equal(without[:, ~mine], X[:, ~mine])
