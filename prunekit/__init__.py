@@ -7,6 +7,7 @@ from prunekit.biorthogonal import LeaveOneOut, dual_vectors, leave_one_out
 from prunekit.coding import behaviors, similarity
 from prunekit.cost import Latency, count_macs, count_params, measure_latency
 from prunekit.elimination import Elimination
+from prunekit.files import load, save
 from prunekit.least_squares import LeastSquares
 from prunekit.moments import Moments
 from prunekit.network import Site, find_sites
@@ -40,10 +41,12 @@ __all__ = [
     "eliminate",
     "find_sites",
     "leave_one_out",
+    "load",
     "measure_latency",
     "optimize_ratios",
     "prune",
     "recalibrate_batchnorm",
+    "save",
     "similarity",
     "unify",
 ]

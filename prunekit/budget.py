@@ -27,20 +27,49 @@ def check_ratio(ratio: object, name: str = "pruning_ratio") -> float:
     return float(ratio)
 
 
-def keep_count(channels: int, ratio: float) -> int:
+def check_amount(*, round_to: int, **amounts: object) -> None:
+    """Refuse several ways to say how much goes, or none, and a ``round_to`` that goes with none."""
+    given = [name for name, amount in amounts.items() if amount is not None]
+    if len(given) != 1:
+        *names, last = amounts
+        got = " and ".join(given) or "none"
+        raise ValueError(f"give one of {', '.join(names)} and {last}, got {got}")
+    if check_round_to(round_to) > 1 and given[0] in ("max_error", "channels"):
+        raise ValueError(
+            f"round_to={round_to} does not go with {given[0]}, which says itself how many channels "
+            "stay: give pruning_ratio or target_macs, or leave round_to out"
+        )
+
+
+def check_round_to(round_to: object) -> int:
+    """A number of channels, 1 or more, or an error that says what was expected."""
+    if isinstance(round_to, bool) or not isinstance(round_to, Integral):
+        raise TypeError(f"round_to must be a whole number of channels, got {round_to!r}")
+    if round_to < 1:
+        raise ValueError(f"round_to must be 1 or more channels, such as 8, got {round_to}")
+    return int(round_to)
+
+
+def rounded_up(keep: int, channels: int, round_to: int) -> int:
+    """The next multiple of ``round_to`` channels, and never more than there are."""
+    return min(channels, -(-keep // round_to) * round_to)
+
+
+def keep_count(channels: int, ratio: float, round_to: int = 1) -> int:
     """Channels that stay at one site: at least one, else the nearest whole number (halves up)."""
-    return max(1, channels - int(ratio * channels + 0.5))
+    return rounded_up(max(1, channels - int(ratio * channels + 0.5)), channels, round_to)
 
 
-def keep_counts(sites: Sequence[Site], pruning_ratio: Ratio) -> dict[Site, int]:
+def keep_counts(sites: Sequence[Site], pruning_ratio: Ratio, round_to: int = 1) -> dict[Site, int]:
     """Channels that stay at every site.
 
     ``pruning_ratio`` is one ratio for all, or a dict by site name; names may be patterns
     (``layer1.*``), the first that matches counts, and sites without a match keep everything.
+    Where channels go, a multiple of ``round_to`` stays.
     """
     if not isinstance(pruning_ratio, Mapping):
         ratio = check_ratio(pruning_ratio)
-        return {site: keep_count(site.channels, ratio) for site in sites}
+        return {site: keep_count(site.channels, ratio, round_to) for site in sites}
     if not all(isinstance(pattern, str) for pattern in pruning_ratio):
         raise TypeError(f"pruning_ratio must map site names to ratios, got {list(pruning_ratio)}")
     ratios = {
@@ -53,18 +82,17 @@ def keep_counts(sites: Sequence[Site], pruning_ratio: Ratio) -> dict[Site, int]:
             raise ValueError(
                 f"pruning_ratio[{pattern!r}] matches no site that can be pruned; these can: {names}"
             )
-    return {
-        site: keep_count(
-            site.channels, next((r for p, r in ratios.items() if fnmatchcase(site.name, p)), 0.0)
-        )
-        for site in sites
-    }
+
+    def ratio_of(site: Site) -> float:
+        return next((r for pattern, r in ratios.items() if fnmatchcase(site.name, pattern)), 0.0)
+
+    return {site: keep_count(site.channels, ratio_of(site), round_to) for site in sites}
 
 
-def _macs_at(model: nn.Module, example: Inputs, sites: Sequence[Site], ratio: float) -> int:
-    """MACs with every site pruned by ``ratio``; which channels go does not matter."""
+def _macs_at(model: nn.Module, example: Inputs, keep: Mapping[Site, int]) -> int:
+    """MACs with so many channels at each site; which channels go does not matter."""
     cut = copy.deepcopy(model)
-    surgery.remove(cut, {s: range(keep_count(s.channels, ratio), s.channels) for s in sites})
+    surgery.remove(cut, {site: range(k, site.channels) for site, k in keep.items()})
     return count_macs(cut, example)
 
 
@@ -84,13 +112,18 @@ def check_target(target: object, full: float = 1, name: str = "target_macs") -> 
 
 
 def uniform_ratio(
-    model: nn.Module, example: Inputs, sites: Sequence[Site], target_macs: float | int
+    model: nn.Module,
+    example: Inputs,
+    sites: Sequence[Site],
+    target_macs: float | int,
+    round_to: int = 1,
 ) -> float:
     """The smallest uniform ratio that brings the network's MACs down to ``target_macs``.
 
     Parameters
     ----------
     target_macs : fraction of MACs kept (float, 0 < t ≤ 1), or an absolute count (int)
+    round_to : widths are multiples of it
 
     Raises
     ------
@@ -98,22 +131,55 @@ def uniform_ratio(
         Not such a number, or a budget that no ratio reaches; the message gives the range.
     """
     full = count_macs(model, example)
+    if not full:
+        raise ValueError(
+            "target_macs: the model has no MACs that can be counted (convolutions, linear layers, "
+            "matrix products): give pruning_ratio instead"
+        )
     budget = check_target(target_macs, full)
+
+    def macs(ratio: float) -> int:
+        return _macs_at(model, example, keep_counts(sites, ratio, round_to))
+
     # widths change only where ratio·channels passes a half; 1e-9 keeps rounding on the far side
     steps = {(i + 0.5) / s.channels + 1e-9 for s in sites for i in range(s.channels - 1)}
     steps = [0.0, *sorted(steps)]
-    least = _macs_at(model, example, sites, steps[-1])
+    least = macs(steps[-1])
     if not least <= budget:
+        rounded = f" to multiples of {round_to}" if round_to > 1 else ""
         raise ValueError(
             f"target_macs={target_macs} cannot be reached (an int is a count, a float a fraction): "
-            "pruning these sites keeps between "
+            f"pruning these sites{rounded} keeps between "
             f"{least:,} and {full:,} MACs ({least / full:.3f} to 1 of the whole)"
         )
     low, high = 0, len(steps) - 1  # steps[high] meets the budget
     while low < high:
         middle = (low + high) // 2
-        if _macs_at(model, example, sites, steps[middle]) <= budget:
+        if macs(steps[middle]) <= budget:
             high = middle
         else:
             low = middle + 1
     return steps[high]
+
+
+def widths_of(sites: Sequence[Site], pruning_ratio: Ratio, round_to: int = 1) -> dict[Site, int]:
+    """`keep_counts`, but ratios above 0 that come to no channel at all are an error."""
+    keep = keep_counts(sites, pruning_ratio, round_to)
+    if pruning_ratio and all(keep[site] == site.channels for site in sites):
+        lower = f", or lower round_to={round_to}" if round_to > 1 else ""
+        raise ValueError(
+            f"pruning_ratio={pruning_ratio} removes no channel anywhere: raise it{lower}"
+        )
+    return keep
+
+
+def widths_within(
+    model: nn.Module,
+    example: Inputs,
+    sites: Sequence[Site],
+    target_macs: float | int,
+    round_to: int = 1,
+) -> dict[Site, int]:
+    """Channels that stay at every site within a budget of MACs, by one uniform ratio."""
+    ratio = uniform_ratio(model, example, sites, target_macs, round_to)
+    return keep_counts(sites, ratio, round_to)

@@ -8,6 +8,7 @@ channel removed must act exactly as that channel silenced.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch_pruning as tp
@@ -122,14 +123,14 @@ def _refusal(site: Site, modules: dict[str, nn.Module], calls: dict[str, int]) -
 
 
 def ignored_names(model: nn.Module, ignored_layers: Iterable[str | nn.Module | type]) -> set[str]:
-    """Names of the layers to leave alone, from names, modules or types; containers count whole."""
+    """Names of layers to leave alone, by name, pattern, module or type; containers count whole."""
     if isinstance(ignored_layers, str | nn.Module | type):
         ignored_layers = (ignored_layers,)
     names = dict(model.named_modules())
     found: set[str] = set()
     for item in ignored_layers:
         if isinstance(item, str):
-            hits = {item} & names.keys()
+            hits = {name for name in names if name == item or fnmatchcase(name, item)}
         elif isinstance(item, nn.Module):
             hits = {name for name, module in names.items() if module is item}
         else:
@@ -137,7 +138,7 @@ def ignored_names(model: nn.Module, ignored_layers: Iterable[str | nn.Module | t
         if not hits and not isinstance(item, type):
             raise ValueError(
                 f"ignored_layers: {item!r:.80} is not a layer of this model; "
-                "names are those of model.named_modules()"
+                "names are those of model.named_modules(), patterns match them"
             )
         found |= {n for n in names for hit in hits if n == hit or n.startswith(hit + ".")}
     return found
@@ -154,7 +155,8 @@ def find_sites(
     ----------
     model : any network; it is not touched
     example_inputs : what one call takes: a tensor, a tuple of tensors or a dict of them
-    ignored_layers : names, modules or types to leave alone; a container counts with all its layers
+    ignored_layers : names or patterns (``layer1.*``), modules or types to leave alone; a container
+        counts with all its layers
 
     Returns
     -------

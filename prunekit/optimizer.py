@@ -9,7 +9,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from prunekit import pro
-from prunekit.budget import check_target
+from prunekit.budget import check_round_to, check_target
 from prunekit.cost import count_params
 from prunekit.front_to_back import Options
 from prunekit.inputs import (
@@ -49,6 +49,7 @@ def optimize_ratios(
     form: str = "curves",
     criterion: str = "mse",
     step: float = 1 / 16,
+    round_to: int = 1,
     per_cost: bool = True,
     lookahead: int = 1,
     probes: int = 500,
@@ -69,6 +70,7 @@ def optimize_ratios(
     form : "curves" measures each layer alone, "greedy" the whole network at every step
     criterion : "mse" D = mean ‖z − z₀‖², "kl" D = mean KL(p₀‖p)
     step : fraction of a layer's channels that one step removes
+    round_to : where channels go, a multiple of this stays
     per_cost : weigh a rise of D by the cost it saves
     lookahead : of "greedy", how many steps one move may be made of
     probes : how many of the calibration inputs D is measured on
@@ -110,7 +112,7 @@ def optimize_ratios(
     skip = ignored_names(model, ignored_layers)
     sites = prunable_sites(find_sites(model, example, skip))
     model = frozen_copy(model)
-    levels = pro.levels_of(sites, step)
+    levels = pro.levels_of(sites, step, check_round_to(round_to))
     unit = given[0] if given else "MACs"
     cost = _cost(model, example, levels, unit, _refitted(model, sites, repair, skip), progress)
     levels = pro.that_save(levels, cost)

@@ -5,21 +5,22 @@ Two copies of the network work side by side, the original and the one being prun
 are the silent channels cut away.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from prunekit import surgery
-from prunekit.budget import Ratio, keep_counts, uniform_ratio
+from prunekit import by_hand, surgery
+from prunekit.budget import Ratio, check_amount, widths_of, widths_within
 from prunekit.cost import count_macs, count_params
 from prunekit.front_to_back import Options, Outcome, front_to_back
 from prunekit.graph import called_layers, shared_weights
 from prunekit.inputs import Inputs, calibration_batches, check_example, frozen_copy
+from prunekit.layers import outgoing_weights
 from prunekit.methods import Method, resolve
 from prunekit.network import Site, find_sites, ignored_names
+from prunekit.plans import Plan, plan_of
 from prunekit.recalibration import recalibrate_batchnorm
 from prunekit.report import Report, Row
 
@@ -35,12 +36,16 @@ class PruningResult:
     model : the new, smaller network, in the mode of the one given. Build an optimiser after this,
         not before: its parameters are new
     report : a row per site and the totals; print it
-    plan : {site name: ids of the channels that stayed, in the original numbering}
+    plan : {site name: ids of the channels that stayed, in the original numbering}, of the sites
+        that lost some, with all that `prunekit.save` and `prunekit.plans.replay` need
     """
 
     model: nn.Module
     report: Report
-    plan: dict[str, tuple[int, ...]]
+    plan: Plan
+
+    def __repr__(self) -> str:
+        return f"PruningResult({self.report.brief})"
 
 
 def prunable_sites(sites: Sequence[Site]) -> list[Site]:
@@ -61,6 +66,8 @@ def prune(
     pruning_ratio: Ratio | None = None,
     target_macs: float | int | None = None,
     max_error: float | None = None,
+    channels: Mapping[str, Iterable[int]] | None = None,
+    round_to: int = 1,
     repair: str | None = None,
     coefficients: str = "kernel",
     asymmetric: bool = True,
@@ -86,6 +93,9 @@ def prune(
         with one uniform ratio
     max_error : instead of both: at each site as many channels go as raise the relative error of
         the layer that hears it, ‖Y − Ŷ‖²/‖Y − mean(Y)‖², by this at most
+    channels : instead of all: {site name: ids of the channels that go}; other sites keep all, and
+        of ``method`` only the repair that it comes with counts
+    round_to : where channels go, a multiple of this stays, rounded up; for ratios and target_macs
     repair : "none" leaves weights alone; "batchnorm" recalibrates batch norms at the end;
         "least_squares" refits the layer that hears a pruned site; "network" every other layer
         behind the first of them too; "own" takes the weights that the method gives. By default
@@ -98,7 +108,7 @@ def prune(
     ridge : pull towards the original weights, relative to the mean energy of a column of X
     weigh_outputs : score errors as the batch norm behind the consumer will scale them
     poem : a bonus: where a ReLU follows, refit for what comes through it (`prunekit.poem`)
-    ignored_layers : names, modules or types to leave alone
+    ignored_layers : names or patterns (``layer1.*``), modules or types to leave alone
     progress : show a progress bar
 
     Returns
@@ -133,8 +143,8 @@ def prune(
     >>> pk.count_macs(result.model, images) <= 0.5 * pk.count_macs(model, images)
     True
     """
-    if sum(given is not None for given in (pruning_ratio, target_macs, max_error)) != 1:
-        raise ValueError("give one of pruning_ratio, target_macs and max_error")
+    amounts = {"pruning_ratio": pruning_ratio, "target_macs": target_macs, "max_error": max_error}
+    check_amount(**amounts, channels=channels, round_to=round_to)
     if max_error is not None and not 0 < max_error < 1:
         raise ValueError(f"max_error is a relative error, 0 < e < 1, got {max_error}")
     name, select, repair = resolve(method, repair)
@@ -144,24 +154,32 @@ def prune(
     sites = find_sites(model, example, ignored_layers)
     prunable = prunable_sites(sites)
     original, pruned = frozen_copy(model), frozen_copy(model)
-    if target_macs is not None:
-        pruning_ratio = uniform_ratio(original, example, prunable, target_macs)
-    keep = keep_counts(prunable, pruning_ratio or 0.0)
-    if target_macs is None and pruning_ratio and all(keep[s] == s.channels for s in prunable):
-        raise ValueError(f"pruning_ratio={pruning_ratio} removes no channel anywhere: raise it")
     layers = layers_to_refit(original, example, ignored_names(model, ignored_layers))
+    if channels is not None:
+        chosen = by_hand.chosen_channels(channels, sites)
+        name, select = "by hand", by_hand.in_turn(chosen, layers)
+        keep = {site: site.channels - len(chosen.get(site, ())) for site in prunable}
+    elif target_macs is not None:
+        keep = widths_within(original, example, prunable, target_macs, round_to)
+    else:
+        keep = widths_of(prunable, pruning_ratio or 0.0, round_to)
     options = Options(
         select, repair, coefficients, asymmetric, centered, ridge, weigh_outputs, poem
     )
     outcomes = front_to_back(original, pruned, layers, keep, batches, options, max_error, progress)
     if max_error is not None and not outcomes:
         raise ValueError(f"max_error={max_error} is met at no site: one channel fewer exceeds it")
-    surgery.remove(pruned, {site: _gone(site, found.kept) for site, found in outcomes.items()})
+    gone = {
+        site: {*range(site.channels)} - {*found.kept.tolist()} for site, found in outcomes.items()
+    }
+    cuts = surgery.merged(gone)
+    surgery.cut_out(pruned, cuts)
     if repair == "batchnorm":
         pruned = recalibrate_batchnorm(pruned, batches, example)
-    report = _report(original, pruned, example, sites, outcomes, method=name, repair=repair)
+    rows = [_row(original, site, outcomes.get(site), coefficients) for site in sites]
+    report = _report(original, pruned, example, rows, method=name, repair=repair)
     _restore_flags(model, pruned)
-    return PruningResult(pruned, report, {row.name: row.kept for row in report.rows if row.kept})
+    return PruningResult(pruned, report, plan_of(model, pruned, rows, cuts))
 
 
 def check_options(coefficients: str, repair: str, poem: bool) -> None:
@@ -185,24 +203,22 @@ def layers_to_refit(model: nn.Module, example: Inputs, skip: set[str]) -> list[s
     ]
 
 
-def _gone(site: Site, kept: Tensor) -> list[int]:
-    return sorted(set(range(site.channels)) - set(kept.tolist()))
+def _row(model: nn.Module, site: Site, found: Outcome | None, coefficients: str) -> Row:
+    """What came of one site."""
+    if found is None:
+        kept = tuple(range(site.channels))
+        return Row(site.name, site.channels, site.channels, kept, None, None, site.reason)
+    kept, columns = tuple(found.kept.tolist()), None
+    if found.rank is not None:
+        W, _ = outgoing_weights(model.get_submodule(site.consumers[0]))
+        columns = len(W) if coefficients == "kernel" else site.channels
+    numbers = (site.channels, len(kept), kept, found.error, found.rank)
+    return Row(site.name, *numbers, None, columns)
 
 
 def _report(
-    before: nn.Module,
-    after: nn.Module,
-    example: Inputs,
-    sites: Sequence[Site],
-    outcomes: dict[Site, Outcome],
-    **how: str,
+    before: nn.Module, after: nn.Module, example: Inputs, rows: Sequence[Row], **how: str
 ) -> Report:
-    rows = []
-    for site in sites:
-        found = outcomes.get(site, Outcome(torch.arange(site.channels), None, None))
-        ids = tuple(found.kept.tolist())
-        numbers = (site.channels, len(ids), ids, found.error, found.rank)
-        rows.append(Row(site.name, *numbers, site.reason))
     return Report(
         rows=tuple(rows),
         **how,

@@ -53,12 +53,17 @@ class Decision:
     cost: float
 
 
-def levels_of(sites: Sequence[Site], step: float) -> dict[Site, list[int]]:
-    """How many channels may stay at each site: all, then ``step`` of them fewer each time, to 1."""
+def levels_of(sites: Sequence[Site], step: float, round_to: int = 1) -> dict[Site, list[int]]:
+    """How many channels may stay at each site: all, then ``step`` of them fewer each time, to 1.
+
+    Fewer than all are rounded up to multiples of ``round_to``.
+    """
     levels = {}
     for site in sites:
         size = max(1, int(step * site.channels + 0.5))
-        levels[site] = [*range(site.channels, 1, -size), 1]
+        keeps = [*range(site.channels, 1, -size), 1]
+        rounded = {min(site.channels, -(-keep // round_to) * round_to) for keep in keeps}
+        levels[site] = sorted(rounded, reverse=True)
     return levels
 
 

@@ -3,8 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from html import escape
+from textwrap import wrap
 
-__all__ = ["Report", "Row", "text_table"]
+__all__ = ["Report", "Row", "shortened", "text_table"]
+
+HEAD = ("site", "channels", "relative error, or why it was left alone")
+WIDTH = 99  # columns that the printed table may take
+LONGEST = 40  # letters of a name in it
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,7 @@ class Row:
         where it was not measured (nothing pruned, or a method that never asked for data)
     rank : effective rank of X, what the consumer hears; None where it was not needed
     reason : None, or why the site was left alone
+    columns : of X; an effective rank below says that some were combinations of others
     """
 
     name: str
@@ -29,6 +35,18 @@ class Row:
     error: float | None
     rank: int | None
     reason: str | None
+    columns: int | None = None
+
+    @property
+    def remark(self) -> str:
+        """What came of the site, in words."""
+        if self.reason is not None:
+            return f"left alone: {self.reason}"
+        if self.channels_after == self.channels_before:
+            return "nothing removed"
+        error = "not measured" if self.error is None else f"{self.error:.3f}"
+        low = None not in (self.rank, self.columns) and self.rank < self.columns
+        return f"{error}, effective rank {self.rank} of {self.columns}" if low else error
 
 
 @dataclass(frozen=True)
@@ -53,42 +71,78 @@ class Report:
 
     def to_dict(self) -> dict:
         """Everything as plain dicts, lists and numbers, ready for JSON."""
-        return asdict(self)
+        rows = [asdict(row) | {"kept": list(row.kept)} for row in self.rows]
+        return asdict(self) | {"rows": rows}
 
     @property
     def summary(self) -> str:
         """The totals in one line."""
-        return (
-            f"method {self.method}, repair {self.repair}: "
-            f"MACs {self.macs_before:,} → {self.macs_after:,} "
-            f"({self.macs_after / self.macs_before:.2f} kept), "
-            f"parameters {self.params_before:,} → {self.params_after:,} "
-            f"({self.params_after / self.params_before:.2f} kept)"
-        )
+        macs = _change("MACs", self.macs_before, self.macs_after)
+        params = _change("parameters", self.params_before, self.params_after)
+        return f"method {self.method}, repair {self.repair}: {macs}, {params}"
 
-    def _cells(self) -> list[tuple[str, str, str]]:
-        cells = []
-        for row in self.rows:
-            widths = f"{row.channels_before} → {row.channels_after}"
-            if row.reason is not None:
-                cells.append((row.name, str(row.channels_before), f"left alone: {row.reason}"))
-            else:
-                error = "" if row.error is None else f"relative error {row.error:.3f}"
-                cells.append((row.name, widths, error))
-        return cells
+    @property
+    def brief(self) -> str:
+        """A few words about it all."""
+        pruned = sum(row.channels_after < row.channels_before for row in self.rows)
+        macs = _change("MACs", self.macs_before, self.macs_after)
+        return f"{self.method}: {pruned} of {len(self.rows)} sites pruned, {macs}"
+
+    def __repr__(self) -> str:
+        return f"Report({self.brief})"
 
     def __str__(self) -> str:
-        cells = [("site", "channels", ""), *self._cells()]
-        return f"{text_table(cells, '<><')}\n{self.summary}"
+        names = [shortened(row.name) for row in self.rows]
+        widths = [_widths(row) for row in self.rows]
+        room = WIDTH - 4 - max(map(len, [HEAD[0], *names])) - max(map(len, [HEAD[1], *widths]))
+        lines = [HEAD]
+        for name, width, row in zip(names, widths, self.rows, strict=True):
+            first, *others = wrap(row.remark, room)
+            lines += [(name, width, first), *(("", "", f"  {other}") for other in others)]
+        return "\n".join([text_table(lines, "<><"), *wrap(self.summary, WIDTH)])
 
     def _repr_html_(self) -> str:
-        def line(tag: str, cells: tuple[str, ...]) -> str:
-            inner = (f'<{tag} style="text-align:left">{escape(c)}</{tag}>' for c in cells)
-            return f"<tr>{''.join(inner)}</tr>"
+        """A table that takes its colours from the page, light or dark."""
+        head = "".join(f'<th style="text-align:left">{cell}</th>' for cell in HEAD)
+        rows = "".join(map(_html_row, self.rows))
+        return (
+            f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+            f"<p>{escape(self.summary)}</p>"
+        )
 
-        rows = "".join(line("td", cells) for cells in self._cells())
-        head = line("th", ("site", "channels", ""))
-        return f"<table>{head}{rows}</table><p>{escape(self.summary)}</p>"
+
+def _change(unit: str, before: int, after: int) -> str:
+    """A total before and after; of nothing there is no share to be kept."""
+    share = f"{after / before:.2f} kept" if before else f"the network has no {unit} that count"
+    return f"{unit} {before:,} → {after:,} ({share})"
+
+
+def _widths(row: Row) -> str:
+    if row.channels_after == row.channels_before:
+        return str(row.channels_before)
+    return f"{row.channels_before} → {row.channels_after}"
+
+
+def shortened(name: str) -> str:
+    """A name of at most so many letters: of a long one its two ends, the last the longer."""
+    return name if len(name) <= LONGEST else f"{name[:9]}…{name[len(name) - LONGEST + 10 :]}"
+
+
+def _html_row(row: Row) -> str:
+    """One site: its name, its widths with a bar of what is kept, and what came of it."""
+    kept = 100 * row.channels_after / row.channels_before
+    bar = (
+        '<div style="width:8em;border:1px solid currentColor;opacity:0.6">'
+        f'<div style="width:{kept:.0f}%;height:0.4em;background:currentColor"></div></div>'
+    )
+    cells = (
+        f"<code>{escape(row.name)}</code>",
+        escape(_widths(row)) + (bar if row.reason is None else ""),
+        escape(row.remark),
+    )
+    fade = "" if row.reason is None else ' style="opacity:0.7"'
+    inner = "".join(f'<td style="text-align:left">{cell}</td>' for cell in cells)
+    return f"<tr{fade}>{inner}</tr>"
 
 
 def text_table(rows: Sequence[Sequence[str]], align: str = "") -> str:

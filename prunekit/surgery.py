@@ -1,8 +1,9 @@
 """Taking channels out of a network: silencing them, and cutting them away for good.
 
 Both act in place on the network given; `prunekit.prune` hands them copies. What to cut is data (a
-`Cut` per module), so the same plan can be replayed on any copy. The knife itself, which knows how
-weights, biases and running statistics of each kind of layer shrink, is torch-pruning's.
+`Cut` per module, merged to `Indices`), so the same plan can be replayed on any copy. The knife
+itself, which knows how weights, biases and running statistics of each kind of layer shrink, is
+torch-pruning's.
 """
 
 from collections import defaultdict
@@ -15,7 +16,9 @@ from torch import nn
 from torch_pruning import ops
 from torch_pruning.pruner.function import PrunerBox
 
-__all__ = ["Cut", "remove", "silence"]
+__all__ = ["Cut", "Indices", "cut_out", "merged", "remove", "silence"]
+
+Indices = dict[str, dict[str, list[int]]]  # module → side → indices there that go, ascending
 
 
 @dataclass(frozen=True)
@@ -50,28 +53,40 @@ class HasCuts(Protocol):
     cuts: tuple[Cut, ...]
 
 
-def _indices(
-    channels: Mapping[HasCuts, Iterable[int]],
-) -> dict[tuple[str, str], list[int]]:
-    """(module, side) → sorted indices, merged over all sites."""
-    merged: dict[tuple[str, str], set[int]] = defaultdict(set)
+def merged(channels: Mapping[HasCuts, Iterable[int]]) -> Indices:
+    """What has to go from each side of each module when ``channels`` (site → ids) go."""
+    found: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     for site, ids in channels.items():
-        for cut in site.cuts:
-            merged[cut.module, cut.side].update(i for c in ids for i in cut.indices[c])
-    return {key: sorted(found) for key, found in merged.items() if found}
+        for channel in ids:
+            for cut in site.cuts:
+                if cut.indices[channel]:
+                    found[cut.module][cut.side].update(cut.indices[channel])
+    return {
+        module: {side: sorted(indices) for side, indices in sides.items()}
+        for module, sides in found.items()
+    }
 
 
 @torch.no_grad()
 def silence(model: nn.Module, channels: Mapping[HasCuts, Iterable[int]]) -> None:
     """Zero the weights by which consumers listen to ``channels`` (site → ids), in place."""
-    for (name, side), indices in _indices(channels).items():
-        if side == "in":
-            model.get_submodule(name).weight[:, indices] = 0
+    for name, sides in merged(channels).items():
+        if "in" in sides:
+            model.get_submodule(name).weight[:, sides["in"]] = 0
 
 
 def remove(model: nn.Module, channels: Mapping[HasCuts, Iterable[int]]) -> None:
     """Cut ``channels`` (site → ids) out of every module they run through, in place."""
-    for (name, side), indices in _indices(channels).items():
+    cut_out(model, merged(channels))
+
+
+def cut_out(model: nn.Module, indices: Indices) -> None:
+    """Cut ``indices`` out of every module that they name, in place; what is frozen stays so."""
+    for name, sides in indices.items():
         module = model.get_submodule(name)
+        flags = {key: p.requires_grad for key, p in module.named_parameters(recurse=False)}
         knife = PrunerBox[ops.module2type(module)]
-        (knife.prune_out_channels if side == "out" else knife.prune_in_channels)(module, indices)
+        for side, gone in sides.items():
+            (knife.prune_out_channels if side == "out" else knife.prune_in_channels)(module, gone)
+        for key, parameter in module.named_parameters(recurse=False):  # new ones, made by the knife
+            parameter.requires_grad_(flags[key])

@@ -1,5 +1,6 @@
 """Every figure draws what it is told: read back from its artists, not from its pixels."""
 
+from dataclasses import replace
 from io import BytesIO
 
 import matplotlib.pyplot as plt
@@ -14,9 +15,9 @@ from prunekit.classroom import data, figures, style
 from prunekit.report import Report, Row
 
 SITES = (
-    Row("first", 16, 8, tuple(range(8)), 0.1, None),
-    Row("left", 32, 32, tuple(range(32)), None, "it has a reason"),
-    Row("last", 64, 16, tuple(range(16)), 0.2, None),
+    Row("first", 16, 8, tuple(range(8)), 0.1, 50, None, 72),
+    Row("left", 32, 32, tuple(range(32)), None, None, "it has a reason"),
+    Row("last", 64, 16, tuple(range(16)), 0.2, None, None),
 )
 REPORT = Report(
     SITES, "reap", "network", macs_before=100, macs_after=50, params_before=10, params_after=5
@@ -103,6 +104,20 @@ def test_widths_leave_out_sites_that_were_left_alone():
     assert bars(axis) == [16, 64, 8, 16]  # before, then after
     assert labels(axis) == ["first", "last"]
     assert texts(axis) == ["8 of 16", "16 of 64"]
+    assert "filled" in axis.get_xlabel() and "outline" in axis.get_xlabel()
+
+
+def test_widths_of_sites_with_long_names_keep_room_for_the_bars():
+    name = "backbone." + "block." * 12 + "conv1"
+    row = Row(name, 1024, 4, (0, 1, 2, 3), 0.1, None, None)
+    figure = figures.widths(replace(REPORT, rows=(*SITES, row)))
+    figure.draw_without_rendering()
+    (axis,) = figure.axes
+    assert labels(axis)[-1].startswith("backbone.…") and labels(axis)[-1].endswith(".conv1")
+    width = figure.bbox.width
+    assert axis.bbox.width > 0.5 * width
+    boxes = [t.get_window_extent() for t in (*axis.texts, *axis.get_yticklabels())]
+    assert all(0 <= box.x0 and box.x1 <= width for box in boxes)
 
 
 def test_costs_put_the_same_layer_in_the_same_row():

@@ -109,7 +109,7 @@ def test_report_and_plan():
     assert result.plan["0"] == rows["0"].kept
     text, html, data = str(result.report), result.report._repr_html_(), result.report.to_dict()
     assert "8 → 4" in text and "left alone" in text and "8 → 4" in html
-    assert data["rows"][0]["kept"] == rows["0"].kept
+    assert data["rows"][0]["kept"] == list(rows["0"].kept)
 
 
 def test_patterns_in_ratios():

@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 
 from prunekit.classroom.data import ImageSet
 from prunekit.classroom.style import COLOURS, GREY, headline, new, show
-from prunekit.report import Report
+from prunekit.report import Report, shortened
 
 __all__ = [
     "accuracy_against_macs",
@@ -59,8 +59,10 @@ def widths(report: Report) -> Figure:
     for place, row in zip(places, rows, strict=True):
         text = f" {row.channels_after} of {row.channels_before}"
         axis.text(row.channels_before, place, text, va="center")
-    axis.set(yticks=places, yticklabels=[row.name for row in rows], xlabel="channels")
-    axis.set_xlim(0, 1.15 * max(before))
+    axis.set(yticks=places, yticklabels=[shortened(row.name) for row in rows])
+    axis.set(xlabel="channels: those that stay (filled), of all (outline)")
+    axis.set_xlim(0, 1.18 * max(before))
+    axis.xaxis.get_major_locator().set_params(integer=True)
     axis.invert_yaxis()
     return figure
 
