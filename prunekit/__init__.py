@@ -10,7 +10,7 @@ from prunekit.elimination import Elimination
 from prunekit.files import load, save
 from prunekit.least_squares import LeastSquares
 from prunekit.moments import Moments
-from prunekit.network import Site, find_sites
+from prunekit.network import find_sites
 from prunekit.optimizer import optimize_ratios
 from prunekit.pipeline import PruningResult, prune
 from prunekit.ratios import Ratios
@@ -18,6 +18,7 @@ from prunekit.reap import eliminate
 from prunekit.recalibration import recalibrate_batchnorm
 from prunekit.report import Report
 from prunekit.site_statistics import Statistics
+from prunekit.sites import Site
 from prunekit.unification import Unification, unify
 
 __version__ = "0.1.0"

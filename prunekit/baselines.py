@@ -127,7 +127,7 @@ def lasso(site: Statistics) -> Elimination:
     _, _, beta = lars_path_gram(
         Xy=(with_y / size).cpu().numpy(),
         Gram=(inner / size).cpu().numpy(),
-        n_samples=site.moments.count,
+        n_samples=1,  # it only scales the strengths α
         method="lasso",
     )  # (n, steps)
     active = torch.from_numpy(beta) != 0

@@ -10,7 +10,7 @@ from torch import nn
 from prunekit import surgery
 from prunekit.cost import count_macs
 from prunekit.inputs import Inputs
-from prunekit.network import Site
+from prunekit.sites import Site
 
 Ratio = float | Mapping[str, float]
 

@@ -7,10 +7,10 @@ import torch
 
 from prunekit.elimination import Elimination
 from prunekit.methods import Method
-from prunekit.network import Site
 from prunekit.site_statistics import Statistics
+from prunekit.sites import Site
 
-__all__ = ["chosen_channels", "in_turn"]
+__all__ = ["as_chosen", "chosen_channels"]
 
 
 def chosen_channels(
@@ -73,16 +73,12 @@ def _checked_ids(ids: Iterable[int], count: int, where: str) -> list[int]:
     return sorted(int(i) for i in found)
 
 
-def in_turn(gone: Mapping[Site, Sequence[int]], layers: Sequence[str]) -> Method:
-    """A method that takes the given channels first, at each site when its turn comes.
-
-    The pass asks for the sites in the order in which ``layers`` hear them.
-    """
-    turns = iter(sorted(gone, key=lambda site: layers.index(site.consumers[0])))
+def as_chosen(gone: Mapping[Site, Sequence[int]]) -> Method:
+    """A method that takes the given channels first."""
+    ids = {site.name: list(found) for site, found in gone.items()}
 
     def select(statistics: Statistics) -> Elimination:
-        site = next(turns)
-        stay = sorted(set(range(statistics.channels)) - set(gone[site]))
-        return Elimination(torch.tensor([*gone[site], *stay]))
+        stay = sorted(set(range(statistics.channels)) - set(ids[statistics.name]))
+        return Elimination(torch.tensor([*ids[statistics.name], *stay]))
 
     return select

@@ -14,17 +14,16 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from prunekit.coding import collect, heard, heard_with_gradients, sample_rows
 from prunekit.elimination import Elimination
 from prunekit.inputs import Inputs
-from prunekit.layers import outgoing_weights, set_outgoing_weights
+from prunekit.layers import is_plain
 from prunekit.methods import Method, checked
-from prunekit.moments import float64
-from prunekit.network import Site
-from prunekit.repair import can_refit, refit_layer, relative_error, update_weights
+from prunekit.repair import REFITS, refit_layer, relative_error, update_weights
+from prunekit.site_reading import statistics_of, write
 from prunekit.site_statistics import Statistics
+from prunekit.sites import Listener, Site
 
-__all__ = ["Options", "Outcome", "front_to_back", "statistics_of", "write"]
+__all__ = ["Options", "Outcome", "front_to_back"]
 
 
 @dataclass(frozen=True)
@@ -43,17 +42,18 @@ class Options:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one site came to: ids that stay, the relative error, and the effective rank of X."""
+    """What one site came to: ids that stay, the relative error, the rank and the width of X."""
 
     kept: Tensor
     error: float | None
     rank: int | None
+    columns: int | None
 
 
 def front_to_back(
     original: nn.Module,
     pruned: nn.Module,
-    layers: Sequence[str],
+    layers: Mapping[str, int],
     keep: Mapping[Site, int],
     batches: Sequence[Inputs],
     options: Options,
@@ -64,7 +64,7 @@ def front_to_back(
 
     Parameters
     ----------
-    layers : names of the layers that may change, in the order of the forward pass
+    layers : how often each layer that may change is called, in the order of the forward pass
     keep : how many channels stay at each site
     max_error : instead, as many go at each site as raise its relative error by this at most
 
@@ -73,31 +73,66 @@ def front_to_back(
     the outcome at each site that loses channels
     """
     bounded = max_error is not None
-    sites = {s.consumers[0]: s for s in keep if bounded or keep[s] < s.channels}
-    first = next((i for i, name in enumerate(layers) if name in sites), len(layers))
-    todo = [name for name in layers[first:] if options.repair == "network" or name in sites]
+    sites = [site for site in keep if bounded or keep[site] < site.channels]
+    order = list(layers)
+    turn = {site: min(site.consumers, key=order.index) for site in sites}  # when it is pruned
+    first = min((order.index(name) for name in turn.values()), default=len(order))
+    hearing = {name for site in sites for name in site.consumers}
+    todo = [n for n in order[first:] if options.repair == "network" or n in hearing]
     target = original if options.asymmetric else pruned
     outcomes: dict[Site, Outcome] = {}
+    silent: dict[str, set[int]] = {}  # channels that a layer no longer hears
     for name in tqdm(todo, desc="pruning", unit="layer", disable=not progress):
-        if name in sites:
-            site = sites[name]
-            statistics = statistics_of(target, pruned, site, batches, options)
-            chosen = checked(options.select(statistics), site.channels)
-            count = _fewest(statistics, chosen, max_error, options) if bounded else keep[site]
-            if count == site.channels:
+        again = name in silent  # it lost channels at another layer's turn
+        for site in (site for site in sites if turn[site] == name):
+            count = None if bounded else keep[site]
+            found = _prune_site(target, pruned, site, batches, options, count, max_error)
+            if found is None:
                 continue
-            kept = chosen.kept_at(count)
-            W, b = update_weights(statistics, chosen, kept, options.repair, name, options.poem)
-            # a method that never asked for moments is not made to wait for them
-            asked = "moments" in vars(statistics)
-            error = relative_error(statistics, W, b) if asked else None
-            rank = statistics.problem.rank if asked else None
-            outcomes[site] = Outcome(kept, error, rank)
-            write(pruned, site, W, b)
-        elif can_refit(pruned.get_submodule(name)):
+            outcomes[site] = found
+            for ear in site.listeners:
+                silent.setdefault(ear.name, set()).update(_gone(ear, found.kept))
+                # its fit left the channels of others as they were
+                again |= ear.name == name and ear.channels.numel() < ear.heard
+        refit = again if options.repair == "least_squares" else again or name not in silent
+        if refit and options.repair in REFITS and is_plain(pruned.get_submodule(name)):
             fit = {"centered": options.centered, "ridge": options.ridge}
-            refit_layer(target, pruned, name, batches, **fit)
+            gone = silent.get(name, ())
+            refit_layer(target, pruned, name, batches, calls=layers[name], silent=gone, **fit)
     return outcomes
+
+
+def _prune_site(
+    target: nn.Module,
+    pruned: nn.Module,
+    site: Site,
+    batches: Sequence[Inputs],
+    options: Options,
+    count: int | None,
+    max_error: float | None,
+) -> Outcome | None:
+    """Choose the channels of one site and rewrite its listeners; None if all channels stay."""
+    statistics = statistics_of(target, pruned, site, batches, options)
+    chosen = checked(options.select(statistics), site.channels)
+    count = _fewest(statistics, chosen, max_error, options) if count is None else count
+    if count == site.channels:
+        return None
+    kept = chosen.kept_at(count)
+    name = ", ".join(site.consumers)
+    W, b = update_weights(statistics, chosen, kept, options.repair, name, options.poem)
+    write(pruned, site, statistics, W, b)
+    # a method that never asked for moments is not made to wait for them
+    asked = "moments" in vars(statistics)
+    error = relative_error(statistics, W, b) if asked else None
+    size = (statistics.problem.rank, len(statistics.weights)) if asked else (None, None)
+    return Outcome(kept, error, *size)
+
+
+def _gone(ear: Listener, kept: Tensor) -> list[int]:
+    """Which channels of its layer a listener no longer hears."""
+    stays = torch.zeros(len(ear.channels), dtype=torch.bool)
+    stays[kept.cpu()] = True
+    return ear.channels[~stays].flatten().tolist()
 
 
 def _fewest(site: Statistics, chosen: Elimination, max_error: float, options: Options) -> int:
@@ -113,52 +148,3 @@ def _fewest(site: Statistics, chosen: Elimination, max_error: float, options: Op
         middle = (low + high) // 2
         low, high = (low, middle) if error(middle) <= bound else (middle + 1, high)
     return high
-
-
-def statistics_of(
-    target: nn.Module, pruned: nn.Module, site: Site, batches: Sequence[Inputs], options: Options
-) -> Statistics:
-    """What a method gets to know of ``site``; nothing is computed before it asks."""
-    name, n = site.consumers[0], site.channels
-    W, b = outgoing_weights(pruned.get_submodule(name))
-    one, zero = torch.ones_like(b), torch.zeros_like(b)
-    scale, shift = _norm(pruned, site.norm, one, zero)
-    taps = len(W) // n if options.coefficients == "channel" else 1  # outputs of their own
-    producer = pruned.get_submodule(site.name)
-    filters = float64(producer.weight).flatten(1)
-    bias = float64(producer.bias) if producer.bias is not None else filters.new_zeros(n)
-    filter_scale, filter_shift = _norm(pruned, site.producer_norm, filters.new_ones(n), 0 * bias)
-    return Statistics(
-        collect=lambda: collect(target, pruned, name, batches, n if taps > 1 else None),
-        weights=W.reshape(len(W) // taps, -1).contiguous(),
-        bias=(b / taps).repeat(taps),
-        filters=filters,
-        filter_scale=filter_scale,
-        filter_shift=filter_shift + filter_scale * bias,
-        block_size=len(W) // taps // n,
-        centered=options.centered,
-        ridge=options.ridge,
-        output_scale=scale.repeat(taps) if options.weigh_outputs and site.norm else None,
-        heard=lambda: heard(pruned, name, batches, n),
-        heard_with_gradients=lambda: heard_with_gradients(pruned, name, batches, n),
-        rows=lambda count: sample_rows(target, pruned, name, batches, count),
-        before_relu=(scale, shift) if site.relu else None,
-    )
-
-
-def write(model: nn.Module, site: Site, W: Tensor, b: Tensor) -> None:
-    """Write W and b of a site's statistics into its consumer, taps of a kernel together."""
-    layer = model.get_submodule(site.consumers[0])
-    outputs = len(layer.weight)
-    set_outgoing_weights(layer, W.reshape(-1, outputs), b.view(-1, outputs).sum(0))
-
-
-def _norm(model: nn.Module, name: str | None, one: Tensor, zero: Tensor) -> tuple[Tensor, Tensor]:
-    """γ/σ and β − γμ/σ of a batch norm: what it multiplies its channels with, and adds."""
-    norm = None if name is None else model.get_submodule(name)
-    if norm is None or norm.running_var is None:
-        return one, zero
-    scale = (float64(norm.running_var) + norm.eps).rsqrt()
-    scale = scale if norm.weight is None else scale * float64(norm.weight)
-    shift = zero if norm.bias is None else float64(norm.bias)
-    return scale, shift - scale * float64(norm.running_mean)

@@ -1,5 +1,7 @@
 """What a network is made of: its layers as a forward pass calls them, and the traced graph."""
 
+import ctypes
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -11,19 +13,19 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunekit.inputs import Inputs, call, map_tensors
+from prunekit.layers import CONVOLUTIONS, LAYERS, groups_of
 
 __all__ = [
-    "LAYERS",
-    "OTHER_LAYERS",
+    "TIME_LIMIT",
     "behind",
+    "bounded",
     "called_layers",
     "is_depthwise",
     "shared_weights",
     "trace",
 ]
 
-LAYERS = (nn.Conv2d, nn.Linear)
-OTHER_LAYERS = (nn.Conv1d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+TIME_LIMIT = 30.0  # seconds for torch-pruning's graph, which on some networks would never end
 
 
 def called_layers(model: nn.Module, example: Inputs) -> dict[str, int]:
@@ -39,7 +41,7 @@ def called_layers(model: nn.Module, example: Inputs) -> dict[str, int]:
     hooks = [
         layer.register_forward_pre_hook(counter(name))
         for name, layer in model.named_modules()
-        if isinstance(layer, LAYERS + OTHER_LAYERS)
+        if isinstance(layer, LAYERS)
     ]
     try:
         with torch.no_grad():
@@ -54,7 +56,8 @@ def trace(model: nn.Module, example: Inputs) -> tp.DependencyGraph:
     """torch-pruning's graph of a copy; it needs autograd on and warns a lot, both are seen to."""
     model.requires_grad_(True)
     for layer in model.modules():
-        if isinstance(layer, LAYERS):  # how edges are padded changes no structure, but can stall it
+        # how edges are padded changes no structure, but can stall the tracing
+        if isinstance(layer, CONVOLUTIONS):
             layer.padding_mode = "zeros"
     with torch.enable_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -64,21 +67,48 @@ def trace(model: nn.Module, example: Inputs) -> tp.DependencyGraph:
         )
 
 
+def bounded(function: Callable[[], Any], seconds: float = TIME_LIMIT) -> Any:
+    """What ``function`` returns, or a TimeoutError if it takes longer; its errors pass through."""
+    done: list[Any] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            done.append(function())
+        except BaseException as error:  # handed on below
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        thread.join(seconds)
+        late = thread.is_alive()
+    finally:  # also after an interrupt: nothing goes on behind the user's back
+        stop = ctypes.pythonapi.PyThreadState_SetAsyncExc
+        for _ in range(50):
+            if not thread.is_alive():
+                break
+            stop(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+            thread.join(0.1)
+    if late:
+        raise TimeoutError(f"no end after {seconds:g} seconds")
+    if errors:
+        raise errors[0]
+    return done[0]
+
+
 def is_depthwise(layer: nn.Module) -> bool:
     """Whether each channel is filtered on its own: such a layer only passes channels on."""
-    return (
-        getattr(layer, "groups", 1) > 1 and layer.groups == layer.in_channels == layer.out_channels
-    )
+    return groups_of(layer) > 1 and layer.groups == layer.in_channels == layer.out_channels
 
 
 def behind(
-    graph: tp.DependencyGraph, layers: list[str], names: dict[nn.Module, str]
+    graph: tp.DependencyGraph, layer: nn.Module, names: dict[nn.Module, str]
 ) -> tuple[str | None, bool]:
-    """The batch norm that alone takes the outputs of a single layer, and whether a ReLU is next."""
-    modules = {name: module for module, name in names.items()}
-    if len(layers) != 1:
+    """The batch norm that alone takes the outputs of a layer, and whether a ReLU is next."""
+    if layer not in graph.module2node:
         return None, False
-    norm, nodes = None, graph.module2node[modules[layers[0]]].outputs
+    norm, nodes = None, graph.module2node[layer].outputs
     if len(nodes) == 1 and isinstance(nodes[0].module, _BatchNorm):
         norm, nodes = names[nodes[0].module], nodes[0].outputs
     functions = [None if node.grad_fn is None else node.grad_fn.name() for node in nodes]

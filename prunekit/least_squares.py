@@ -28,7 +28,7 @@ class LeastSquares:
     weights : W⁰ (d, outputs), what the ridge pulls towards
     ridge : λ, in units of G
     mean_x, mean_y : b = mean_y − mean_x·W
-    count : samples behind the moments
+    count : samples behind the moments; per output where several layers are joined
     """
 
     gram: Tensor
@@ -38,7 +38,7 @@ class LeastSquares:
     ridge: float
     mean_x: Tensor
     mean_y: Tensor
-    count: int
+    count: int | Tensor
 
     @classmethod
     def from_moments(
@@ -53,7 +53,7 @@ class LeastSquares:
         """The problem of ``moments``; ``ridge`` is relative to the mean of diag(G)."""
         if not 0 <= ridge < float("inf"):
             raise ValueError(f"ridge must be 0 or more (relative to mean diag(G)), got {ridge}")
-        if not moments.count:
+        if not torch.as_tensor(moments.count).any():
             raise ValueError("moments are empty: call update(X, Y) first")
         d, outputs = moments.scatter_xy.shape
         W0 = torch.zeros_like(moments.scatter_xy) if weights is None else weights.double()
@@ -68,7 +68,7 @@ class LeastSquares:
         else:  # the bias stays b⁰: fit Y − b⁰ by XW
             G, mean_x, mean_y = moments.gram, torch.zeros_like(moments.mean_x), b0
             dy = moments.mean_y - b0  # mean of Y − b⁰
-            B = moments.scatter_xy + moments.count * torch.outer(moments.mean_x, dy)
+            B = moments.cross_less(b0)
             yy = moments.scatter_yy + moments.count * dy * dy
         ridge = ridge * G.diagonal().mean().item()
         return cls(G, B, yy, W0, ridge, mean_x, mean_y, moments.count)

@@ -76,7 +76,11 @@ class Moments:
     @property
     def cross(self) -> Tensor:
         """B = XᵀY (n, outputs), not centred."""
-        return self.scatter_xy + self.count * torch.outer(self.mean_x, self.mean_y)
+        return self.cross_less(torch.zeros_like(self.mean_y))
+
+    def cross_less(self, b: Tensor) -> Tensor:
+        """Xᵀ(Y − b) (n, outputs), not centred."""
+        return self.scatter_xy + self.count * torch.outer(self.mean_x, self.mean_y - b)
 
 
 def float64(values: Tensor, copy: bool = False) -> Tensor:

@@ -2,124 +2,35 @@
 
 The structure is traced by torch-pruning's dependency graph, on a copy, once. What comes out is
 data: a `Site` names the modules to cut and which of their indices belong to each channel, so that
-`prunekit.surgery` can cut any copy without tracing again. Every site is then put to the test: a
-channel removed must act exactly as that channel silenced.
+`prunekit.surgery` can cut any copy without tracing again. Every site without a reason against it is
+then put to the test: channels removed must act exactly as those channels silenced.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-import torch_pruning as tp
 from torch import nn
 
-from prunekit import surgery
-from prunekit.graph import (
-    LAYERS,
-    OTHER_LAYERS,
-    behind,
-    called_layers,
-    is_depthwise,
-    shared_weights,
-    trace,
-)
+from prunekit.attention import heads
+from prunekit.graph import bounded, called_layers, is_depthwise
 from prunekit.inputs import Inputs, check_example, frozen_copy
+from prunekit.layers import LAYERS, width
+from prunekit.sites import Listener, Site
+from prunekit.structure import Structure
 from prunekit.verify import verify
 
-__all__ = ["Site", "find_sites"]
+__all__ = ["Listener", "Site", "find_sites", "ignored_names", "listener"]
 
 
-@dataclass(frozen=True)
-class Site:
-    """A set of channels that can be taken out together, or the reason why it cannot.
-
-    Attributes
-    ----------
-    name : of the first producer, as in ``model.named_modules()``
-    channels : how many there are
-    producers : layers that make these channels
-    consumers : layers that hear them, in the order of the forward pass
-    norm : the batch norm right behind the only consumer, if there is one
-    relu : whether a ReLU comes right behind that consumer, or behind its batch norm
-    producer_norm : the batch norm right behind the first producer, if there is one
-    reason : None, or in words why the site is left alone
-    cuts : for `prunekit.surgery`, which indices of which module belong to each channel
-    """
-
-    name: str
-    channels: int
-    producers: tuple[str, ...] = ()
-    consumers: tuple[str, ...] = ()
-    norm: str | None = None
-    relu: bool = False
-    producer_norm: str | None = None
-    reason: str | None = None
-    cuts: tuple["surgery.Cut", ...] = ()
-
-
-def _group(graph: tp.DependencyGraph, layer: nn.Module, names: dict[nn.Module, str]) -> Site:
-    """Everything that has to be cut when channels of ``layer`` go, as a Site without a verdict."""
-    pruner = graph.get_pruner_of_module(layer)
-    channels = pruner.get_out_channels(layer)
-    group = graph.get_pruning_group(layer, pruner.prune_out_channels, list(range(channels)))
-    producers, consumers, cuts = [], [], []
-    for i in range(len(group)):
-        dep, indices = group[i]
-        module, roots = dep.target.module, group[i].root_idxs
-        if module not in names:  # an element-wise operation has nothing to cut
-            continue
-        side = "out" if graph.is_out_channel_pruning_fn(dep.handler) else "in"
-        if isinstance(module, LAYERS + OTHER_LAYERS) and not is_depthwise(module):
-            (producers if side == "out" else consumers).append(names[module])
-        cuts.append(surgery.Cut.from_pairs(names[module], side, channels, roots, indices))
-    norm, relu = behind(graph, consumers, names)
-    own_norm, _ = behind(graph, [names[layer]], names)
-    order = list(names.values()).index  # coupled layers in the order of the network's definition
-    producers = [names[layer], *sorted(set(producers) - {names[layer]}, key=order)]
-    layers = (tuple(producers), tuple(consumers))
-    return Site(names[layer], channels, *layers, norm, relu, own_norm, cuts=tuple(cuts))
-
-
-def listener(model: nn.Module, name: str, example: Inputs) -> tuple[str | None, int]:
-    """The one layer that hears all that layer ``name`` makes, or None, and how many channels."""
-    model = frozen_copy(model)
-    names = {module: name for name, module in model.named_modules()}
+def listener(model: nn.Module, name: str, example: Inputs) -> Listener | None:
+    """The one layer that hears all that layer ``name`` makes, or None."""
     layer = model.get_submodule(name)
     if not isinstance(layer, LAYERS) or is_depthwise(layer):
-        return None, 0
-    site = _group(trace(model, example), layer, names)
-    refused = _refusal(site, {name: m for m, name in names.items()}, called_layers(model, example))
-    return (None if refused else site.consumers[0]), site.channels
-
-
-def _refusal(site: Site, modules: dict[str, nn.Module], calls: dict[str, int]) -> str | None:
-    """Why this site cannot be pruned, as far as its structure tells."""
-    layers = [modules[name] for name in (*site.producers, *site.consumers)]
-    shared = shared_weights(modules.values())
-    for name, layer in zip((*site.producers, *site.consumers), layers, strict=True):
-        if calls.get(name, 0) != 1:
-            return f"{name} is called {calls.get(name, 0)} times in a forward pass"
-        if isinstance(layer, OTHER_LAYERS):
-            return f"{name} is a {type(layer).__name__}, which is not supported"
-        if layer.weight in shared:
-            return f"{name} shares its weights with another layer"
-        if getattr(layer, "groups", 1) != 1:
-            return f"{name} is a grouped convolution"
-    if len(site.producers) > 1:
-        others = ", ".join(site.producers[1:4]) + (", …" if len(site.producers) > 4 else "")
-        return f"its channels are added to those of {others} (residual connection)"
-    if not site.consumers:
-        return "its channels are outputs of the network"
-    if len(site.consumers) > 1:
-        return f"its channels feed {len(site.consumers)} layers: {', '.join(site.consumers[:4])}"
-    consumer = modules[site.consumers[0]]
-    heard = sum(len(ids) for cut in site.cuts if cut.side == "in" for ids in cut.indices)
-    if heard != consumer.weight.shape[1]:
-        return f"{site.consumers[0]} hears other channels too (concatenation)"
-    if site.channels < 2:
-        return "it has a single channel"
-    return None
+        return None
+    site = Structure(model, example).site(name, residual=False)
+    return site.listeners[0] if len(site.listeners) == 1 else None
 
 
 def ignored_names(model: nn.Module, ignored_layers: Iterable[str | nn.Module | type]) -> set[str]:
@@ -148,6 +59,8 @@ def find_sites(
     model: nn.Module,
     example_inputs: Any,
     ignored_layers: Iterable[str | nn.Module | type] = (),
+    *,
+    prune_residual: bool = False,
 ) -> list[Site]:
     """Find every set of channels of a network, and say which can be pruned.
 
@@ -157,6 +70,8 @@ def find_sites(
     example_inputs : what one call takes: a tensor, a tuple of tensors or a dict of them
     ignored_layers : names or patterns (``layer1.*``), modules or types to leave alone; a container
         counts with all its layers
+    prune_residual : also offer channels that residual connections add up: one set for all layers
+        that write to the stream, heard by all that read it
 
     Returns
     -------
@@ -169,25 +84,48 @@ def find_sites(
 
     Notes
     -----
-    A site here is one convolution or linear layer whose channels reach exactly one other: inside
-    residual blocks and along chains. Other sites are listed with their reason.
+    What torch-pruning cannot trace, or not within half a minute, is left alone with that reason.
     """
     example = check_example(example_inputs, model)
     ignored = ignored_names(model, ignored_layers)
-    copy = frozen_copy(model)
-    names = {module: name for name, module in copy.named_modules()}
-    modules = {name: module for module, name in names.items()}
-    calls = called_layers(copy, example)
-    graph = trace(copy, example)
     original = frozen_copy(model)
-    sites, seen = [], set()
+    calls = called_layers(original, example)
+    try:
+        structure = Structure(model, example)
+    except Exception as error:  # of foreign code, on a network that nobody has seen
+        reason = f"the network could not be traced ({_words(error)})"
+        sizes = {name: width(original.get_submodule(name), "out") for name in calls}
+        return [Site(name, sizes[name], (name,), reason=reason) for name in calls]
+    sites = heads(original, structure.calls)
+    seen = {name for site in sites for name in site.producers}
+    late = 0
     for name in calls:
-        if name in seen or is_depthwise(modules[name]):
+        if name in seen or is_depthwise(structure.modules[name]):
             continue
-        site = _group(graph, modules[name], names)
-        seen |= {*site.producers, site.name}
-        reason = _refusal(site, modules, calls)
-        if ignored & {*site.producers, *site.consumers}:
-            reason = "it is in ignored_layers"
-        sites.append(replace(site, reason=reason or verify(original, site, example)))
-    return sites
+        try:
+            if late > 1:
+                raise TimeoutError("tracing other layers took too long")
+            site = bounded(lambda n=name: structure.site(n, prune_residual))
+        except Exception as error:
+            late += isinstance(error, TimeoutError)
+            reason = f"its channels could not be traced ({_words(error)})"
+            site = Site(name, width(structure.modules[name], "out"), (name,), reason=reason)
+        seen |= {*site.producers}
+        sites.append(site)
+    return [_judged(site, original, example, ignored) for site in _sorted(sites, calls)]
+
+
+def _sorted(sites: Iterable[Site], calls: Mapping[str, int]) -> list[Site]:
+    order = list(calls).index
+    return sorted(sites, key=lambda site: order(site.name))
+
+
+def _judged(site: Site, original: nn.Module, example: Inputs, ignored: set[str]) -> Site:
+    """The site with its reason: ignored, refused, or not what the trace says."""
+    if ignored & {*site.producers, *site.consumers}:
+        return replace(site, reason="it is in ignored_layers")
+    return replace(site, reason=site.reason or verify(original, site, example))
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:120]

@@ -20,11 +20,12 @@ from prunekit.inputs import (
     map_tensors,
     tensors,
 )
+from prunekit.layers import is_plain
 from prunekit.methods import Method, resolve
-from prunekit.network import Site, find_sites, ignored_names
+from prunekit.network import find_sites, ignored_names
 from prunekit.pipeline import check_options, prunable_sites
 from prunekit.ratios import Ratios
-from prunekit.repair import can_refit
+from prunekit.sites import Site
 from prunekit.trial import CRITERIA, Trial
 from prunekit.widths import latency_cost, macs_cost, params_cost, seconds
 
@@ -55,6 +56,7 @@ def optimize_ratios(
     probes: int = 500,
     ridge: float = 1e-5,
     ignored_layers: Iterable[str | nn.Module | type] = (),
+    prune_residual: bool = False,
     file: str | os.PathLike[str] | None = None,
     progress: bool = True,
 ) -> Ratios:
@@ -62,8 +64,8 @@ def optimize_ratios(
 
     Parameters
     ----------
-    model, example_inputs, calibration, method, repair, coefficients, ridge, ignored_layers :
-        as in `prunekit.prune`
+    model, example_inputs, calibration, method, repair, coefficients, ridge, ignored_layers,
+    prune_residual : as in `prunekit.prune`
     target_macs, target_params : the budget: a fraction kept (float), or a number (int)
     target_latency : or a fraction of the measured seconds per pass of ``example_inputs``
     max_error : or the largest D allowed, in squared units of the outputs (nats for "kl")
@@ -166,8 +168,9 @@ def _cost(
 
 def _refitted(model: nn.Module, sites: Iterable[Site], repair: str, skip: set[str]) -> list[str]:
     """The layers that `prunekit.prune` may give new weights, and a bias."""
-    heard = {site.consumers[0] for site in sites if repair not in ("none", "batchnorm")}
-    others = {n for n, m in model.named_modules() if repair == "network" and can_refit(m)}
+    repaired = sites if repair not in ("none", "batchnorm") else ()
+    heard = {name for site in repaired for name in site.consumers}
+    others = {n for n, m in model.named_modules() if repair == "network" and is_plain(m)}
     return sorted(heard | (others - skip))
 
 

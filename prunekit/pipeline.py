@@ -17,12 +17,12 @@ from prunekit.cost import count_macs, count_params
 from prunekit.front_to_back import Options, Outcome, front_to_back
 from prunekit.graph import called_layers, shared_weights
 from prunekit.inputs import Inputs, calibration_batches, check_example, frozen_copy
-from prunekit.layers import outgoing_weights
 from prunekit.methods import Method, resolve
-from prunekit.network import Site, find_sites, ignored_names
+from prunekit.network import find_sites, ignored_names
 from prunekit.plans import Plan, plan_of
 from prunekit.recalibration import recalibrate_batchnorm
 from prunekit.report import Report, Row
+from prunekit.sites import Site
 
 __all__ = ["PruningResult", "layers_to_refit", "prunable_sites", "prune"]
 
@@ -76,6 +76,7 @@ def prune(
     weigh_outputs: bool = True,
     poem: bool = False,
     ignored_layers: Iterable[str | nn.Module | type] = (),
+    prune_residual: bool = False,
     progress: bool = True,
 ) -> PruningResult:
     """Make a smaller network that answers like the one given, without retraining.
@@ -109,6 +110,7 @@ def prune(
     weigh_outputs : score errors as the batch norm behind the consumer will scale them
     poem : a bonus: where a ReLU follows, refit for what comes through it (`prunekit.poem`)
     ignored_layers : names or patterns (``layer1.*``), modules or types to leave alone
+    prune_residual : prune the channels that residual connections add up, too
     progress : show a progress bar
 
     Returns
@@ -151,13 +153,13 @@ def prune(
     check_options(coefficients, repair, poem)
     example = check_example(example_inputs, model)
     batches = calibration_batches(calibration, example)
-    sites = find_sites(model, example, ignored_layers)
+    sites = find_sites(model, example, ignored_layers, prune_residual=prune_residual)
     prunable = prunable_sites(sites)
     original, pruned = frozen_copy(model), frozen_copy(model)
     layers = layers_to_refit(original, example, ignored_names(model, ignored_layers))
     if channels is not None:
         chosen = by_hand.chosen_channels(channels, sites)
-        name, select = "by hand", by_hand.in_turn(chosen, layers)
+        name, select = "by hand", by_hand.as_chosen(chosen)
         keep = {site: site.channels - len(chosen.get(site, ())) for site in prunable}
     elif target_macs is not None:
         keep = widths_within(original, example, prunable, target_macs, round_to)
@@ -176,7 +178,7 @@ def prune(
     surgery.cut_out(pruned, cuts)
     if repair == "batchnorm":
         pruned = recalibrate_batchnorm(pruned, batches, example)
-    rows = [_row(original, site, outcomes.get(site), coefficients) for site in sites]
+    rows = [_row(site, outcomes.get(site)) for site in sites]
     report = _report(original, pruned, example, rows, method=name, repair=repair)
     _restore_flags(model, pruned)
     return PruningResult(pruned, report, plan_of(model, pruned, rows, cuts))
@@ -193,27 +195,24 @@ def check_options(coefficients: str, repair: str, poem: bool) -> None:
         )
 
 
-def layers_to_refit(model: nn.Module, example: Inputs, skip: set[str]) -> list[str]:
-    """Layers that may change, in the order of the forward pass: called once, weights unshared."""
+def layers_to_refit(model: nn.Module, example: Inputs, skip: set[str]) -> dict[str, int]:
+    """How often each layer that may change is called, in the order of the forward pass."""
     shared = shared_weights(model.modules())
-    return [
-        name
+    return {
+        name: calls
         for name, calls in called_layers(model, example).items()
-        if name not in skip and calls == 1 and model.get_submodule(name).weight not in shared
-    ]
+        if name not in skip and model.get_submodule(name).weight not in shared
+    }
 
 
-def _row(model: nn.Module, site: Site, found: Outcome | None, coefficients: str) -> Row:
+def _row(site: Site, found: Outcome | None) -> Row:
     """What came of one site."""
     if found is None:
         kept = tuple(range(site.channels))
         return Row(site.name, site.channels, site.channels, kept, None, None, site.reason)
-    kept, columns = tuple(found.kept.tolist()), None
-    if found.rank is not None:
-        W, _ = outgoing_weights(model.get_submodule(site.consumers[0]))
-        columns = len(W) if coefficients == "kernel" else site.channels
+    kept = tuple(found.kept.tolist())
     numbers = (site.channels, len(kept), kept, found.error, found.rank)
-    return Row(site.name, *numbers, None, columns)
+    return Row(site.name, *numbers, None, found.columns)
 
 
 def _report(

@@ -30,7 +30,8 @@ class Plan(Mapping[str, tuple[int, ...]]):
     ----------
     kept : {site name: ids of the channels that stay, in the original numbering}
     channels : {site name: how many channels there were}
-    cuts : {module: {"in" or "out": indices that go, in the original numbering}}
+    cuts : {module: {"in" or "out": indices that go, in the original numbering}}; a count that the
+        module keeps of them (`surgery.Cut`) shrinks by as many
     added : {parameter: its shape}: biases that the original did not have
     shapes : {name: shape} of everything in the original's state dict: what a plan fits
     """

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, combinations_with_replacement, product
 
-from prunekit.network import Site
+from prunekit.sites import Site
 
 __all__ = ["Decision", "Unreachable", "descend", "give_back", "levels_of", "that_save", "trade"]
 

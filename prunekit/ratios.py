@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from prunekit.network import Site
 from prunekit.pro import Decision
 from prunekit.report import text_table
+from prunekit.sites import Site
 
 __all__ = ["Ratios"]
 

@@ -15,15 +15,23 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from prunekit.coding import collect
 from prunekit.elimination import Elimination
 from prunekit.inputs import Inputs
-from prunekit.layers import outgoing_weights, set_outgoing_weights
-from prunekit.least_squares import LeastSquares
+from prunekit.layers import groups_of, outgoing_weights, set_outgoing_weights, width
+from prunekit.least_squares import LeastSquares, columns_of
+from prunekit.listening import collect
 from prunekit.poem import reweighted
 from prunekit.site_statistics import Statistics
+from prunekit.sites import Listener
 
-__all__ = ["REPAIRS", "can_refit", "refit_layer", "relative_error", "silenced", "update_weights"]
+__all__ = [
+    "REFITS",
+    "REPAIRS",
+    "refit_layer",
+    "relative_error",
+    "silenced",
+    "update_weights",
+]
 
 REPAIRS = {
     "none": "weights stay as they were",
@@ -32,6 +40,7 @@ REPAIRS = {
     "network": "so is every other layer behind the first pruned site",
     "own": "the weights that the method itself gives",
 }
+REFITS = ("least_squares", "network")
 POEM_ROWS = 5000  # drawn samples that reweighting looks at, or four per column if that is more
 
 
@@ -58,7 +67,7 @@ def update_weights(
                 "channels: choose another repair, 'least_squares' for one"
             )
         return chosen.weights_of(kept)
-    if repair not in ("least_squares", "network"):
+    if repair not in REFITS:
         return W, b
     refitted = site.problem.solve(site.columns(kept))
     worse = site.problem.error(refitted) - site.problem.error(W, b)
@@ -77,17 +86,10 @@ def update_weights(
 
 def relative_error(site: Statistics, W: Tensor, b: Tensor) -> float | None:
     """‖Y − XW − b‖² / ‖Y − mean(Y)‖²; None if Y is constant."""
-    energy, scale = site.moments.scatter_yy.sum(), site.moments.mean_y.square().sum()
-    if energy <= 1e-12 * site.moments.count * scale:
+    energy = site.moments.scatter_yy.sum()
+    if energy <= 1e-12 * (site.moments.count * site.moments.mean_y.square()).sum():
         return None
     return site.problem.error(W, b) / energy.item()
-
-
-def can_refit(layer: nn.Module) -> bool:
-    """Whether a layer is one least squares: linear, or a convolution without groups."""
-    if hasattr(layer, "parametrizations"):  # its weight is computed, not stored
-        return False
-    return isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv2d) and layer.groups == 1)
 
 
 def refit_layer(
@@ -96,14 +98,28 @@ def refit_layer(
     name: str,
     batches: Iterable[Inputs],
     *,
+    calls: int = 1,
+    silent: Iterable[int] = (),
     centered: bool = True,
     ridge: float = 1e-5,
 ) -> None:
-    """Refit all weights of layer ``name`` of ``pruned`` in place, so that it answers as before."""
+    """Refit layer ``name`` of ``pruned`` in place, so that it answers as before.
+
+    All its weights but those of ``silent``, the channels that it no longer hears; a grouped
+    convolution group by group. Nothing changes where the error would not fall.
+    """
     layer = pruned.get_submodule(name)
-    W0, b0 = outgoing_weights(layer)
-    moments = collect(original, pruned, name, batches)
-    problem = LeastSquares.from_moments(moments, W0, b0, centered=centered, ridge=ridge)
-    W = problem.solve(torch.arange(len(W0), device=W0.device))
-    if problem.error(W) <= problem.error(W0, b0):
-        set_outgoing_weights(layer, W, problem.bias(W))
+    size = width(layer, "in") // groups_of(layer)
+    ears = [
+        Listener(
+            name, g, torch.arange(g * size, g * size + size)[:, None], size, calls, None, False
+        )
+        for g in range(groups_of(layer))
+    ]
+    for ear, moments in zip(ears, collect(original, pruned, ears, batches), strict=True):
+        W0, b0 = outgoing_weights(layer, ear.group)
+        problem = LeastSquares.from_moments(moments, W0, b0, centered=centered, ridge=ridge)
+        heard = [i for i in range(size) if ear.group * size + i not in silent]
+        W = problem.solve(columns_of(torch.tensor(heard, device=W0.device), len(W0) // size))
+        if heard and problem.error(W) <= problem.error(W0, b0):
+            set_outgoing_weights(layer, W, problem.bias(W), ear.group)

@@ -21,6 +21,7 @@ class Statistics:
 
     Attributes
     ----------
+    name : of the site
     collect : gives the moments; called once, when a method or a repair first asks for ``moments``
     moments : of X, what the consumer hears (d = channels·block_size columns, channel by channel),
         and Y, what it should answer
@@ -40,8 +41,11 @@ class Statistics:
     rows : gives about so many drawn rows of X (rows, d) and Y (rows, outputs), of whole kernels
     before_relu : scale and shift (outputs,) between the consumer's outputs and the ReLU behind it,
         the batch norm's; None where no ReLU follows
+    shapes : columns per channel and outputs of each layer that hears the site. Where several do,
+        they count as one, see `prunekit.joining`
     """
 
+    name: str
     collect: Callable[[], Moments]
     weights: Tensor
     bias: Tensor
@@ -56,6 +60,7 @@ class Statistics:
     heard_with_gradients: Callable[[], Iterable[tuple[Tensor, Tensor]]]
     rows: Callable[[int], tuple[Tensor, Tensor]]
     before_relu: tuple[Tensor, Tensor] | None
+    shapes: tuple[tuple[int, int], ...]
 
     @property
     def channels(self) -> int:

@@ -7,7 +7,7 @@ torch-pruning's.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +15,8 @@ import torch
 from torch import nn
 from torch_pruning import ops
 from torch_pruning.pruner.function import PrunerBox
+
+from prunekit.layers import silence_inputs
 
 __all__ = ["Cut", "Indices", "cut_out", "merged", "remove", "silence"]
 
@@ -28,7 +30,8 @@ class Cut:
     Attributes
     ----------
     module : its name
-    side : "out" (what it makes) or "in" (what it hears)
+    side : "out" (what it makes), "in" (what it hears), or the name of a count that the module keeps
+        of them, such as ``num_heads``
     indices : for each channel, the indices on that side; several where an image was flattened
     """
 
@@ -46,9 +49,14 @@ class Cut:
             owned[root].append(index)
         return cls(module, side, tuple(tuple(sorted(owned[c])) for c in range(channels)))
 
+    def bundled(self, bundles: Sequence[Sequence[int]]) -> "Cut":
+        """The same cut when channels go in bundles, each of them counting as one."""
+        joined = (sorted(i for c in bundle for i in self.indices[c]) for bundle in bundles)
+        return Cut(self.module, self.side, tuple(map(tuple, joined)))
+
 
 class HasCuts(Protocol):
-    """Anything with cuts; in practice a `prunekit.network.Site`."""
+    """Anything with cuts; in practice a `prunekit.Site`."""
 
     cuts: tuple[Cut, ...]
 
@@ -72,7 +80,7 @@ def silence(model: nn.Module, channels: Mapping[HasCuts, Iterable[int]]) -> None
     """Zero the weights by which consumers listen to ``channels`` (site → ids), in place."""
     for name, sides in merged(channels).items():
         if "in" in sides:
-            model.get_submodule(name).weight[:, sides["in"]] = 0
+            silence_inputs(model.get_submodule(name), sides["in"])
 
 
 def remove(model: nn.Module, channels: Mapping[HasCuts, Iterable[int]]) -> None:
@@ -85,8 +93,12 @@ def cut_out(model: nn.Module, indices: Indices) -> None:
     for name, sides in indices.items():
         module = model.get_submodule(name)
         flags = {key: p.requires_grad for key, p in module.named_parameters(recurse=False)}
-        knife = PrunerBox[ops.module2type(module)]
+        kind = ops.module2type(module)
+        knife = PrunerBox[kind] if kind in PrunerBox else None
         for side, gone in sides.items():
+            if side not in ("in", "out"):  # a count, of heads for instance
+                setattr(module, side, getattr(module, side) - len(gone))
+                continue
             (knife.prune_out_channels if side == "out" else knife.prune_in_channels)(module, gone)
         for key, parameter in module.named_parameters(recurse=False):  # new ones, made by the knife
             parameter.requires_grad_(flags[key])

@@ -17,13 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prunekit.elimination import Elimination
-from prunekit.front_to_back import Options, statistics_of, write
+from prunekit.front_to_back import Options
 from prunekit.inputs import Inputs, call, device_of, flat_outputs, frozen_copy, map_tensors, tensors
 from prunekit.methods import checked
-from prunekit.network import Site
 from prunekit.recalibration import recalibrate_batchnorm
 from prunekit.repair import update_weights
+from prunekit.site_reading import statistics_of, write
 from prunekit.site_statistics import Statistics
+from prunekit.sites import Site
 
 __all__ = ["CRITERIA", "Trial"]
 
@@ -91,7 +92,7 @@ class Trial:
             statistics, chosen = self._path(site)
             kept, repair = chosen.kept_at(k), self.options.repair
             W, b = update_weights(statistics, chosen, kept, repair, site.consumers[0])
-            write(scratch, site, W, b)
+            write(scratch, site, statistics, W, b)
         if self.options.repair == "batchnorm":
             scratch = recalibrate_batchnorm(scratch, self.batches, self.probes[0])
         total, count = 0.0, 0

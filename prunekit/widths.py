@@ -15,7 +15,8 @@ from prunekit import surgery
 from prunekit.cost import macs_by_layer, measure_latency, take_turns
 from prunekit.graph import is_depthwise
 from prunekit.inputs import Inputs, frozen_copy
-from prunekit.network import Site
+from prunekit.layers import LAYERS, width
+from prunekit.sites import Site
 
 __all__ = ["Cost", "latency_cost", "macs_cost", "params_cost", "seconds"]
 
@@ -93,11 +94,10 @@ def _shares(model: nn.Module, sites: Sequence[Site]) -> dict[str, dict[str, Shar
 
 
 def _size(module: nn.Module, side: str) -> int:
-    """Indices on one side of a module."""
-    weight = getattr(module, "weight", None)
-    if hasattr(module, "num_features"):
-        return module.num_features
-    return 1 if weight is None else weight.shape[0 if side == "out" else 1]
+    """Channels on one side of a module."""
+    if isinstance(module, LAYERS):
+        return width(module, side)
+    return len(module.weight) if getattr(module, "weight", None) is not None else 1
 
 
 def _sum_of(whole: float, terms: Sequence[tuple[float, list[Share]]]) -> Cost:

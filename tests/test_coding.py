@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 import prunekit as pk
-from prunekit.coding import collect, heard, sample_rows
 from prunekit.layers import answered, listened
+from prunekit.listening import collect, heard, sample_rows
+from prunekit.sites import Listener
 
 from .networks import TwoInputs, chain
 from .problems import F64, deficient, problem
@@ -22,6 +23,15 @@ SEEDS = st.integers(0, 10_000)
 def stacked(maps):
     """A row per image and position, a column per channel, spelled out."""
     return torch.stack([maps[:, c].reshape(-1) for c in range(maps.shape[1])], 1).double()
+
+
+def ear(name, channels, each=1):
+    """One that listens to layer ``name``, which hears ``channels``, ``each`` inputs per channel."""
+    inputs = torch.arange(channels * each).view(channels, each)
+    return Listener(name, 0, inputs, channels * each, 1, None, False)
+
+
+EARS = {"3": ear("3", 8), "7": ear("7", 6, 4), "9": ear("9", 10)}
 
 
 class Functional(nn.Module):
@@ -171,7 +181,7 @@ def test_similarity_of_dead_constant_and_twin_neurons(seed, power):
 def test_identity_8_streamed_moments_of_layers_are_the_one_shot_ones(name, sizes):
     model, smaller = chain(seed=0).eval(), chain(seed=1).eval()
     images = IMAGES[: sum(sizes)]
-    moments = collect(model, smaller, name, images.split(sizes))
+    (moments,) = collect(model, smaller, [EARS[name]], images.split(sizes))
     index = int(name)
     with torch.no_grad():
         X = listened(smaller[index], smaller[:index](images)).double()
@@ -188,7 +198,7 @@ def test_identity_8_streamed_moments_of_layers_are_the_one_shot_ones(name, sizes
 def test_moments_of_whole_maps():
     model, smaller = chain(seed=0).double().eval(), chain(seed=1).double().eval()
     images = IMAGES.double()
-    moments = collect(model, smaller, "3", images.split(5), channels=8)
+    (moments,) = collect(model, smaller, [EARS["3"]], images.split(5), whole_maps=True)
     with torch.no_grad():
         X, X0 = stacked(smaller[:3](images)), stacked(model[:3](images))
         W = model[3].weight.flatten(1).T.reshape(8, 9 * 6)  # the taps are outputs of their own
@@ -199,7 +209,7 @@ def test_moments_of_whole_maps():
 def test_rows_are_rows_of_what_is_heard_and_answered():
     model, smaller = chain(seed=0).double().eval(), chain(seed=1).double().eval()
     images = IMAGES.double()
-    X, Y = sample_rows(model, smaller, "3", images.split(6), 40, seed=3)
+    X, Y = sample_rows(model, smaller, EARS["3"], images.split(6), 40, seed=3)
     every_x = listened(smaller[3], smaller[:3](images)).detach()
     every_y = answered(model[3], model[:4](images)).detach()
     assert X.shape == (40, 72) and Y.shape == (40, 6)
@@ -207,12 +217,12 @@ def test_rows_are_rows_of_what_is_heard_and_answered():
     torch.testing.assert_close(X, every_x[where])
     torch.testing.assert_close(Y, every_y[where])
     assert len(where.unique()) == 40
-    assert torch.equal(X, sample_rows(model, smaller, "3", images.split(6), 40, seed=3)[0])
+    assert torch.equal(X, sample_rows(model, smaller, EARS["3"], images.split(6), 40, seed=3)[0])
 
 
 def test_what_is_heard_comes_batch_by_batch():
     model = chain().eval()
-    maps = list(heard(model, "7", IMAGES.split(5), 6))
+    maps = list(heard(model, EARS["7"], IMAGES.split(5)))
     assert [tuple(part.shape) for part in maps] == [(5, 6, 4), (5, 6, 4), (2, 6, 4)]
     torch.testing.assert_close(torch.cat(maps), model[:6](IMAGES).detach().flatten(2))
 

@@ -81,8 +81,9 @@ def test_weights_written_are_weights_read(kernel, seed, dtype, bias, zero):
 
 def test_features_behind_a_flatten_belong_to_their_channels():
     maps = torch.randn(2, 3, 4, 5)
-    assert torch.equal(by_channel(nn.Linear(60, 2), maps.flatten(1), 3), maps.flatten(2))
-    assert torch.equal(by_channel(nn.Conv2d(3, 2, 1), maps, 3), maps.flatten(2))
+    features, channels = torch.arange(60).view(3, 20), torch.arange(3)[:, None]
+    assert torch.equal(by_channel(nn.Linear(60, 2), maps.flatten(1), features), maps.flatten(2))
+    assert torch.equal(by_channel(nn.Conv2d(3, 2, 1), maps, channels), maps.flatten(2))
 
 
 @pytest.mark.parametrize("kernel", [1, 3])

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
 import prunekit as pk
 from prunekit.classroom import models
@@ -42,21 +43,25 @@ def test_depthwise_convolutions_pass_channels_on():
     assert "4.body.3" not in sites
 
 
-def test_concatenation_is_left_alone_with_a_reason():
+def test_concatenated_channels_are_heard_by_several_layers():
     sites = by_name(models.densenet(depth=10, growth=4), torch.randn(1, 3, 32, 32))
-    assert all(site.reason for site in sites.values())
-    assert "feed" in sites["1.conv"].reason and "concatenation" in sites["2.conv"].reason
+    assert all(site.reason is None for name, site in sites.items() if name != list(sites)[-1])
+    first, second = sites["1.conv"].listeners, sites["1.conv"].listeners[1:]
+    assert len(first) > 1 and all(ear.channels.shape == (4, 1) for ear in first)
+    assert all(ear.heard > 4 for ear in second)
 
 
 @pytest.mark.parametrize(
     ("model", "example", "name", "reason"),
     [
-        (Twice(), torch.randn(2, 6), "first", "called 2 times"),
         (TwoHeads(), torch.randn(2, 6), "body", "outputs of the network"),
         (FixedView(), IMAGE, "next", "fails without a channel"),
         (LayerNorm(), torch.randn(2, 6), "one", "a norm or softmax"),
         (nn.Sequential(nn.Conv2d(3, 1, 3), nn.Conv2d(1, 2, 3)), IMAGE, "0", "single channel"),
-        (nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, groups=2)), IMAGE, "0", "grouped"),
+        (
+            nn.Sequential(nn.Linear(6, 6), weight_norm(nn.Linear(6, 6)), nn.Linear(6, 2)),
+            *(torch.randn(2, 6), "0", "remove_parametrizations"),
+        ),
     ],
 )
 def test_reasons(model, example, name, reason):
@@ -73,6 +78,12 @@ class Rolled(nn.Module):
 
     def forward(self, x):
         return self.c(torch.roll(self.b(self.a(x).relu()).relu(), 1, dims=1))
+
+
+def test_a_layer_called_twice_hears_and_makes_the_same_channels():
+    site = by_name(Twice(), torch.randn(2, 6))["first"]
+    assert set(site.producers) == {"first", "again"}
+    assert "residual" not in (site.reason or "")
 
 
 def test_an_example_of_zeros_hides_nothing():

@@ -13,7 +13,7 @@ from prunekit.classroom import models
 from .networks import TwoInputs, chain
 
 pipeline = importlib.import_module("prunekit.pipeline")
-front_to_back = importlib.import_module("prunekit.front_to_back")
+site_reading = importlib.import_module("prunekit.site_reading")
 
 IMAGES = torch.randn(40, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 ONE = IMAGES[:1]
@@ -270,7 +270,7 @@ def test_the_original_is_untouched_bit_for_bit_and_modes_are_kept():
 @pytest.mark.parametrize("where", ["find_sites", "collect", "count_macs"])
 def test_an_interrupted_run_leaves_everything_as_it_was(monkeypatch, where):
     model, calls = chain().train(), []
-    modules = dict.fromkeys(("find_sites", "count_macs"), pipeline) | {"collect": front_to_back}
+    modules = dict.fromkeys(("find_sites", "count_macs"), pipeline) | {"collect": site_reading}
     before, usual = snapshot(model), getattr(modules[where], where)
 
     def interrupted(*args, **kwargs):
