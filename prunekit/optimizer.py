@@ -27,7 +27,7 @@ from prunekit.pipeline import check_options, prunable_sites
 from prunekit.ratios import Ratios
 from prunekit.sites import Site
 from prunekit.trial import CRITERIA, Trial
-from prunekit.widths import latency_cost, macs_cost, params_cost, seconds
+from prunekit.widths import cost_of, seconds
 
 __all__ = ["optimize_ratios"]
 
@@ -112,11 +112,11 @@ def optimize_ratios(
     example = check_example(example_inputs, model)
     batches = calibration_batches(calibration, example)
     skip = ignored_names(model, ignored_layers)
-    sites = prunable_sites(find_sites(model, example, skip))
+    sites = prunable_sites(find_sites(model, example, skip, prune_residual=prune_residual))
     model = frozen_copy(model)
     levels = pro.levels_of(sites, step, check_round_to(round_to))
     unit = given[0] if given else "MACs"
-    cost = _cost(model, example, levels, unit, _refitted(model, sites, repair, skip), progress)
+    cost = cost_of(model, example, levels, unit, _refitted(model, sites, repair, skip), progress)
     levels = pro.that_save(levels, cost)
     full = count_params(model) if unit == "parameters" else cost({s: s.channels for s in sites})
     least = cost({site: keeps[-1] for site, keeps in levels.items()})
@@ -148,22 +148,6 @@ def optimize_ratios(
         for site, keeps in levels.items()
     }
     return Ratios(widths, curves, trace, trial.error(widths), spent, full, unit)
-
-
-def _cost(
-    model: nn.Module,
-    example: Inputs,
-    levels: pro.Levels,
-    unit: str,
-    refitted: Sequence[str],
-    progress: bool,
-) -> pro.Cost:
-    """What widths cost, in ``unit``."""
-    if unit == "parameters":
-        return params_cost(model, list(levels), refitted)
-    if unit == "seconds":
-        return latency_cost(model, example, levels, progress)
-    return macs_cost(model, example, list(levels))
 
 
 def _refitted(model: nn.Module, sites: Iterable[Site], repair: str, skip: set[str]) -> list[str]:

@@ -18,9 +18,25 @@ from prunekit.inputs import Inputs, frozen_copy
 from prunekit.layers import LAYERS, width
 from prunekit.sites import Site
 
-__all__ = ["Cost", "latency_cost", "macs_cost", "params_cost", "seconds"]
+__all__ = ["Cost", "cost_of", "latency_cost", "macs_cost", "params_cost", "seconds"]
 
 Cost = Callable[[Mapping[Site, int]], float]  # channels that stay at each site → what it costs
+
+
+def cost_of(
+    model: nn.Module,
+    example: Inputs,
+    levels: Mapping[Site, Sequence[int]],
+    unit: str,
+    refitted: Sequence[str],
+    progress: bool,
+) -> Cost:
+    """What widths cost, in ``unit``."""
+    if unit == "parameters":
+        return params_cost(model, list(levels), refitted)
+    if unit == "seconds":
+        return latency_cost(model, example, levels, progress)
+    return macs_cost(model, example, list(levels))
 
 
 def macs_cost(model: nn.Module, example: Inputs, sites: Sequence[Site]) -> Cost:

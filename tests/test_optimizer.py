@@ -166,12 +166,13 @@ def test_probes_are_the_first_inputs_of_uneven_batches():
 
 def test_several_inputs_by_place_and_by_name():
     net, a, b = TwoInputs().eval(), torch.randn(30, 4), torch.randn(30, 3)
-    options = {"target_macs": 0.8, "method": "l1", "probes": 11, "step": 1 / 4, "progress": False}
+    options = {"target_macs": 0.8, "method": "random", "probes": 11, "step": 0.25}
+    options["progress"] = False
     first = pk.optimize_ratios(net, (a[:1], b[:1]), [(a, b)], **options)
     again = pk.optimize_ratios(net, {"b": b[:1], "a": a[:1]}, [{"a": a, "b": b}], **options)
-    assert first == again and first.error == again.error and first["left"] > 0
+    assert first == again and first.error == again.error
     small = pk.prune(
-        net, (a[:1], b[:1]), [(a, b)], pruning_ratio=first, method="l1", progress=False
+        net, (a[:1], b[:1]), [(a, b)], pruning_ratio=first, method="random", progress=False
     ).model
     with torch.no_grad():
         gaps = (small(a[:11], b[:11]) - net(a[:11], b[:11])).square().sum(1)

@@ -16,25 +16,14 @@ from tests.zoo import ZOO, call, duplicate, with_duplicates
 from tests.zoo.duplicates import pair
 
 # Networks that find_sites cannot take yet, and what happens.
-UNREADY: dict[str, str] = {
-    "shufflenet_v2": "ZeroDivisionError while tracing: chunk, concatenation, shuffle",
-    "causal": "ValueError: the last block's stream layer is called but not part of the graph",
-    "llama": "TypeError while tracing: chunk, repeat_interleave or a bare parameter",
-}
 
 NAMES = list(ZOO)
-
-
-def ready(name):
-    if name in UNREADY:
-        pytest.skip(UNREADY[name])
-    return name
 
 
 @functools.cache
 def copied(name):
     """The network with copies; tests that change it take a copy of their own."""
-    return with_duplicates(ZOO[ready(name)])
+    return with_duplicates(ZOO[name])
 
 
 @torch.no_grad()
@@ -83,7 +72,7 @@ def test_is_in_eval_mode_with_norms_that_do_something(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_find_sites_takes_it(name):
-    entry = ZOO[ready(name)]
+    entry = ZOO[name]
     model = entry.make()
     state = {key: value.clone() for key, value in model.state_dict().items()}
     sites = pk.find_sites(model, entry.inputs(2))

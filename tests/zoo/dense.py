@@ -104,8 +104,8 @@ def squeezenet():
     """Its classifier is a convolution: the outputs are channels."""
     return nn.Sequential(
         *(nn.Conv2d(3, 8, kernel_size=3, stride=2), nn.ReLU(inplace=True)),
-        *(nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True), Fire(8, 4, 6), Fire(12, 4, 8)),
-        *(nn.Dropout(), nn.Conv2d(16, 10, kernel_size=1), nn.ReLU(inplace=True)),
+        *(nn.MaxPool2d(kernel_size=3, stride=2, ceil_mode=True), Fire(8, 8, 6), Fire(12, 8, 8)),
+        *(nn.Dropout(), nn.Conv2d(16, 10, kernel_size=1)),
         *(nn.AdaptiveAvgPool2d((1, 1)), nn.Flatten()),
     )
 
