@@ -25,10 +25,10 @@ from tqdm.auto import tqdm
 import prunekit as pk
 from prunekit.classroom import data, style
 from prunekit.classroom.pretrained import pretrained
-from prunekit.coding import collect
 from prunekit.inputs import calibration_batches
 from prunekit.layers import outgoing_weights
 from prunekit.least_squares import LeastSquares, columns_of
+from prunekit.listening import collect
 from prunekit.report import text_table
 
 RANDOM, REAL, CHANNELS, SWAPS = 100, 20, 12, 20
@@ -84,7 +84,7 @@ def real_layers() -> Iterator[Layer]:
 
 def _cut_out(model: torch.nn.Module, site: pk.Site, images: Tensor, name: str, seed: int) -> Layer:
     """The layer that hears ``site``, as if it heard only some of its channels."""
-    full = collect(model, model, site.consumers[0], calibration_batches(images))
+    (full,) = collect(model, model, site.listeners, calibration_batches(images))
     W, _ = outgoing_weights(model.get_submodule(site.consumers[0]))
     k = len(W) // site.channels
     if k > 9:  # behind a flatten a channel owns many columns; its first nine will do
