@@ -27,8 +27,8 @@ def reweighted(
     *,
     scale: Tensor | None = None,
     shift: Tensor | None = None,
-    ridge: float = 1e-5,
-    steps: int = 5,
+    ridge: float = 1e-2,
+    steps: int = 3,
 ) -> tuple[Tensor, Tensor]:
     """Refit Y ≈ XW + b so that relu(scale·Y + shift) comes out right.
 
@@ -37,7 +37,8 @@ def reweighted(
     X, Y : what the layer hears (samples, d) and should answer (samples, outputs), float64
     W, b : where to start, (d, outputs) and (outputs,); columns of X whose row of W is zero stay out
     scale, shift : of the batch norm between the layer and the ReLU (outputs,); 1 and 0 without
-    ridge : λ relative to the mean of diag(XᵀX), towards the W and b given
+    ridge : λ relative to the mean of diag(XᵀX), towards the W and b given. Larger than elsewhere:
+        the few samples that count for an output are easily fitted too well
     steps : times to reweight at most; an output stops when its error does not fall any more
 
     Returns
@@ -65,11 +66,15 @@ def reweighted(
             # min Σ ω (y − Av)² + λ‖v − v⁰‖²
             right = (A * weight[:, None]).T @ (y - A @ start[:, output])
             left = (A * weight[:, None]).T @ A + eye
-            v = start[:, output] + torch.linalg.solve(left, right)
-            found = (z.relu() - (s * (A @ v) + t).relu()).square().sum()
-            if not found < error:
+            aim = start[:, output] + torch.linalg.solve(left, right)
+            for share in (1.0, 0.5, 0.25, 0.125):  # a shorter step where the whole one overshoots
+                tried = v + share * (aim - v)
+                found = (z.relu() - (s * (A @ tried) + t).relu()).square().sum()
+                if found < error:
+                    break
+            else:
                 break
-            error, best[:, output] = found, v
+            error, v, best[:, output] = found, tried, tried
     new = W.clone()
     new[used] = best[:-1]
     return new, best[-1]

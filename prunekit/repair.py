@@ -41,7 +41,7 @@ REPAIRS = {
     "own": "the weights that the method itself gives",
 }
 REFITS = ("least_squares", "network")
-POEM_ROWS = 5000  # drawn samples that reweighting looks at, or four per column if that is more
+POEM_ROWS = 20_000  # drawn samples that reweighting looks at, or 20 per column if that is more
 
 
 def silenced(site: Statistics, kept: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,9 +78,9 @@ def update_weights(
         return W, b
     W, b = refitted, site.problem.bias(refitted)
     if poem and site.before_relu is not None:
-        X, Y = site.rows(max(POEM_ROWS, 4 * len(W)))
+        X, Y = site.rows(max(POEM_ROWS, 20 * len(W)))
         scale, shift = site.before_relu
-        return reweighted(X, Y, W, b, scale=scale, shift=shift, ridge=site.ridge)
+        return reweighted(X, Y, W, b, scale=scale, shift=shift)
     return W, b
 
 

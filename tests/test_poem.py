@@ -53,7 +53,7 @@ def test_it_helps_where_it_can():
         one, zero = torch.ones(3, dtype=F64), torch.zeros(3, dtype=F64)
         after, before = (behind(X, Y, *f, one, zero) for f in (reweighted(X, Y, W, b), (W, b)))
         better += (after < 0.95 * before).sum().item()
-    assert better >= 3
+    assert better >= 15
 
 
 @settings(max_examples=20)
@@ -78,8 +78,12 @@ def test_one_step_is_one_weighted_least_squares(n, seed, ridge):
     root = (ridge * A.square().sum(0).mean()).sqrt() * torch.eye(A.shape[1], dtype=F64)
     want = torch.linalg.lstsq(torch.cat([A * share, root]), torch.cat([Y * share, root @ start]))
     V, c = reweighted(X, Y, W, b, ridge=ridge, steps=1)
-    fell = (Y.relu() - (A @ want.solution).relu()).norm() < (Y.relu() - (A @ start).relu()).norm()
-    expected = want.solution if fell else start
+
+    def error(v):
+        return (Y.relu() - (A @ v).relu()).norm()
+
+    paths = [start + share * (want.solution - start) for share in (1.0, 0.5, 0.25, 0.125)]
+    expected = next((v for v in paths if error(v) < error(start)), start)
     torch.testing.assert_close(torch.cat([V[n // 2 :], c[None]]), expected, rtol=1e-7, atol=1e-8)
 
 
