@@ -16,7 +16,7 @@ def test_its_python_runs_as_written(tmp_path, monkeypatch):
     model, images = chain().eval(), torch.randn(40, 3, 8, 8)
     names = {"model": model, "images": images}
     blocks = re.findall(r"```python\n(.*?)```", TEXT, flags=re.S)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
         exec(block, names)
     assert names["smaller"][0].out_channels < model[0].out_channels
