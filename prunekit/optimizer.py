@@ -1,7 +1,7 @@
 """optimize_ratios(): PRO for a network, with a budget, measurements that last, and a picture."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -94,19 +94,8 @@ def optimize_ratios(
     Source: Kamma, Inoue & Wada 2022 (PRO), see `prunekit.pro`. Memory: the moments of all sites.
     """
     budgets = {"MACs": target_macs, "parameters": target_params, "seconds": target_latency}
-    given = [unit for unit, value in budgets.items() if value is not None]
-    if len(given) + (max_error is not None) != 1:
-        raise ValueError("give one of target_macs, target_params, target_latency and max_error")
-    for name, value, known in (("form", form, FORMS), ("criterion", criterion, CRITERIA)):
-        if value not in known:
-            raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
-    if not 0 < step < 1 or probes < 1 or lookahead < 1:
-        raise ValueError(
-            "step must lie between 0 and 1, probes and lookahead be 1 or more, got "
-            f"step={step}, probes={probes}, lookahead={lookahead}"
-        )
-    if max_error is not None and not 0 < max_error < float("inf"):
-        raise ValueError(f"max_error must be a number above 0, got {max_error}")
+    unit = _unit(budgets, max_error)
+    _check(form, criterion, step, probes, lookahead)
     _, select, repair = resolve(method, repair)
     check_options(coefficients, repair, poem=False)
     example = check_example(example_inputs, model)
@@ -115,13 +104,12 @@ def optimize_ratios(
     sites = prunable_sites(find_sites(model, example, skip, prune_residual=prune_residual))
     model = frozen_copy(model)
     levels = pro.levels_of(sites, step, check_round_to(round_to))
-    unit = given[0] if given else "MACs"
     cost = cost_of(model, example, levels, unit, _refitted(model, sites, repair, skip), progress)
     levels = pro.that_save(levels, cost)
     full = count_params(model) if unit == "parameters" else cost({s: s.channels for s in sites})
     least = cost({site: keeps[-1] for site, keeps in levels.items()})
-    budget = check_target(budgets[unit], full, ARGUMENTS[unit]) if given else 0.0
-    if given and not least <= budget:
+    budget = check_target(budgets[unit], full, ARGUMENTS[unit]) if max_error is None else 0.0
+    if max_error is None and not least <= budget:
         number = ".3g" if unit == "seconds" else ",.0f"
         raise ValueError(
             f"{ARGUMENTS[unit]}={budgets[unit]} cannot be reached: pruning these sites keeps "
@@ -148,6 +136,27 @@ def optimize_ratios(
         for site, keeps in levels.items()
     }
     return Ratios(widths, curves, trace, trial.error(widths), spent, full, unit)
+
+
+def _unit(budgets: Mapping[str, object], max_error: float | None) -> str:
+    """What the one budget that was given is counted in; MACs if it is ``max_error``."""
+    given = [unit for unit, value in budgets.items() if value is not None]
+    if len(given) + (max_error is not None) != 1:
+        raise ValueError("give one of target_macs, target_params, target_latency and max_error")
+    if max_error is not None and not 0 < max_error < float("inf"):
+        raise ValueError(f"max_error must be a number above 0, got {max_error}")
+    return given[0] if given else "MACs"
+
+
+def _check(form: str, criterion: str, step: float, probes: int, lookahead: int) -> None:
+    for name, value, known in (("form", form, FORMS), ("criterion", criterion, CRITERIA)):
+        if value not in known:
+            raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
+    if not 0 < step < 1 or probes < 1 or lookahead < 1:
+        raise ValueError(
+            "step must lie between 0 and 1, probes and lookahead be 1 or more, got "
+            f"step={step}, probes={probes}, lookahead={lookahead}"
+        )
 
 
 def _refitted(model: nn.Module, sites: Iterable[Site], repair: str, skip: set[str]) -> list[str]:

@@ -31,14 +31,31 @@ class Structure:
 
     def site(self, name: str, residual: bool) -> Site:
         """Everything that has to be cut when channels of layer ``name`` go, or why it cannot be."""
-        layer = self.modules[name]
-        pruner = self.graph.get_pruner_of_module(layer)
-        n = width(layer, "out")
-        channels = list(range(n))
-        group = self.graph.get_pruning_group(layer, pruner.prune_out_channels, channels)
-        producers, hearing, cuts, reason, adds = [name], [], [], None, False
-        for i in range(len(group)):
-            dep, indices = group[i]
+        cuts, adds, reason = self._traced(name)
+        layers = {
+            side: list(dict.fromkeys(c.module for c in cuts if self._ends(c, side)))
+            for side in ("out", "in")
+        }
+        producers = list(dict.fromkeys([name, *layers["out"]]))
+        if adds and len(producers) > 1 and not residual:
+            others = ", ".join(producers[1:4]) + (", …" if len(producers) > 4 else "")
+            reason = f"its channels are added to those of {others} (residual connection)"
+        bundles = self._bundles(width(self.modules[name], "out"), cuts)
+        cuts = tuple(cut.bundled(bundles) for cut in cuts)
+        order = list(self.calls).index
+        hearing = sorted(layers["in"], key=lambda ear: order(ear) if ear in self.calls else 0)
+        reason = reason or self._refusal(producers, hearing, cuts, len(bundles))
+        ears = () if reason else tuple(ear for name in hearing for ear in self._ears(name, cuts))
+        norm, _ = behind(self.graph, self.modules[name], self.names)
+        return Site(name, len(bundles), tuple(producers), ears, norm, reason, cuts)
+
+    def _traced(self, name: str) -> tuple[list[Cut], bool, str | None]:
+        """All cuts, whether channels are added up on the way, and what speaks against it."""
+        layer, cuts, adds, reason = self.modules[name], [], False, None
+        n, knife = width(layer, "out"), self.graph.get_pruner_of_module(layer)
+        group = self.graph.get_pruning_group(layer, knife.prune_out_channels, list(range(n)))
+        for item in group:
+            dep, indices = item
             module = dep.target.module
             if module not in self.names:  # an operation or a bare parameter
                 function = dep.target.grad_fn
@@ -47,26 +64,16 @@ class Structure:
                     reason = "a bare parameter of the network is as wide as its channels"
                 continue
             side = "out" if self.graph.is_out_channel_pruning_fn(dep.handler) else "in"
-            cut = Cut.from_pairs(self.names[module], side, n, group[i].root_idxs, indices)
-            cuts.append(cut)
-            if isinstance(module, LAYERS) and not is_depthwise(module):
-                (producers if side == "out" else hearing).append(cut.module)
-            elif not isinstance(module, (*LAYERS, *PASSING)):
-                reason = f"{cut.module} is a {type(module).__name__}, which is not supported"
-        producers = list(dict.fromkeys(producers))
-        if adds and len(producers) > 1 and not residual:
-            others = ", ".join(producers[1:4]) + (", …" if len(producers) > 4 else "")
-            reason = f"its channels are added to those of {others} (residual connection)"
-        bundles = self._bundles(n, cuts)
-        cuts = tuple(cut.bundled(bundles) for cut in cuts)
-        order = list(self.calls).index
-        hearing = sorted(
-            dict.fromkeys(hearing), key=lambda ear: order(ear) if ear in self.calls else 0
-        )
-        reason = reason or self._refusal(producers, hearing, cuts, len(bundles))
-        ears = () if reason else tuple(ear for name in hearing for ear in self._ears(name, cuts))
-        norm, _ = behind(self.graph, layer, self.names)
-        return Site(name, len(bundles), tuple(producers), ears, norm, reason, cuts)
+            cuts.append(Cut.from_pairs(self.names[module], side, n, item.root_idxs, indices))
+            if not isinstance(module, (*LAYERS, *PASSING)):
+                kind = type(module).__name__
+                reason = f"{self.names[module]} is a {kind}, which is not supported"
+        return cuts, adds, reason
+
+    def _ends(self, cut: Cut, side: str) -> bool:
+        """Whether a cut is of a layer that makes ("out") or hears ("in") channels."""
+        module = self.modules[cut.module]
+        return cut.side == side and isinstance(module, LAYERS) and not is_depthwise(module)
 
     def _bundles(self, n: int, cuts: Iterable[Cut]) -> list[list[int]]:
         """Channels that can only go together: in a grouped convolution one of each group."""
