@@ -4,6 +4,7 @@ import io
 
 import pytest
 import torch
+from onnx.reference import ReferenceEvaluator
 from torch import nn
 
 import prunekit as pk
@@ -56,12 +57,10 @@ def test_torch_export(case, tmp_path):
 
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")  # torch's own
 def test_onnx(case):
-    pytest.importorskip("onnxscript", reason="torch.onnx.export needs onnxscript")
-    reference = pytest.importorskip("onnx.reference", reason="outputs are compared by onnx")
     model, inputs = case
     file = io.BytesIO()
     torch.onnx.export(model, inputs, file, dynamo=True, external_data=False, verbose=False)
-    session = reference.ReferenceEvaluator(file.getvalue())
+    session = ReferenceEvaluator(file.getvalue())
     feeds = dict(zip(session.input_names, (v.numpy() for v in inputs), strict=True))
     (answer,) = session.run(None, feeds)
     torch.testing.assert_close(torch.from_numpy(answer), model(*inputs), rtol=1e-4, atol=1e-4)
