@@ -32,7 +32,7 @@ def check_amount(*, round_to: int, **amounts: object) -> None:
     given = [name for name, amount in amounts.items() if amount is not None]
     if len(given) != 1:
         *names, last = amounts
-        got = " and ".join(given) or "none"
+        got = " and ".join(f"{name}={amounts[name]!r:.40}" for name in given) or "none of them"
         raise ValueError(f"give one of {', '.join(names)} and {last}, got {got}")
     if check_round_to(round_to) > 1 and given[0] in ("max_error", "channels"):
         raise ValueError(
@@ -137,6 +137,11 @@ def uniform_ratio(
             "matrix products): give pruning_ratio instead"
         )
     budget = check_target(target_macs, full)
+    if budget > full:
+        raise ValueError(
+            f"target_macs={target_macs} is more than the {full:,} MACs that the network has: give "
+            "fewer, or a fraction kept such as 0.5"
+        )
 
     def macs(ratio: float) -> int:
         return _macs_at(model, example, keep_counts(sites, ratio, round_to))

@@ -15,7 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunekit.inputs import Inputs, calibration_batches, frozen_copy
+from prunekit.given import frozen_copy, undisturbed
+from prunekit.inputs import Inputs, calibration_batches
 from prunekit.listening import heard, listen
 from prunekit.moments import Moments, check_matrix, float64
 from prunekit.network import listener
@@ -23,6 +24,7 @@ from prunekit.network import listener
 __all__ = ["behaviors", "similarity"]
 
 
+@undisturbed
 def behaviors(
     model: nn.Module,
     layer: str,

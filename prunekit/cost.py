@@ -1,7 +1,8 @@
 """What a network costs: multiply-accumulates, parameters, seconds."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
@@ -10,7 +11,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from prunekit.inputs import call, check_example, map_tensors
+from prunekit.given import undisturbed
+from prunekit.inputs import call, check_example, first_pass, map_tensors
 
 __all__ = [
     "Latency",
@@ -22,6 +24,7 @@ __all__ = [
 ]
 
 
+@undisturbed
 def count_macs(model: nn.Module, example_inputs: Any) -> int:
     """Multiply-accumulates of one forward pass at batch size 1.
 
@@ -31,6 +34,7 @@ def count_macs(model: nn.Module, example_inputs: Any) -> int:
     return _counted(model, example_inputs).get_total_flops() // 2
 
 
+@undisturbed
 def macs_by_layer(model: nn.Module, example_inputs: Any) -> dict[str, int]:
     """The same for each module by name, with all that it contains; "" is the whole network."""
     counts = _counted(model, example_inputs).get_flop_counts()
@@ -47,12 +51,23 @@ def _counted(model: nn.Module, example_inputs: Any) -> FlopCounterMode:
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with FlopCounterMode(display=False) as counter:
-            call(model, inputs)
+        with _no_shortcuts(), FlopCounterMode(display=False) as counter:
+            first_pass(model, inputs)
     finally:
         for module, training in modes:
             module.training = training
     return counter
+
+
+@contextmanager
+def _no_shortcuts() -> Iterator[None]:
+    """Without the fused attention of `nn.TransformerEncoderLayer`, which the counter cannot see."""
+    usual = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(usual)
 
 
 def count_params(model: nn.Module) -> int:

@@ -12,7 +12,7 @@ import torch_pruning as tp
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from prunekit.inputs import Inputs, call, map_tensors
+from prunekit.inputs import Inputs, first_pass, map_tensors
 from prunekit.layers import CONVOLUTIONS, LAYERS, groups_of
 
 __all__ = [
@@ -45,7 +45,7 @@ def called_layers(model: nn.Module, example: Inputs) -> dict[str, int]:
     ]
     try:
         with torch.no_grad():
-            call(model, example)
+            first_pass(model, example)
     finally:
         for hook in hooks:
             hook.remove()
@@ -67,8 +67,9 @@ def trace(model: nn.Module, example: Inputs) -> tp.DependencyGraph:
         )
 
 
-def bounded(function: Callable[[], Any], seconds: float = TIME_LIMIT) -> Any:
-    """What ``function`` returns, or a TimeoutError if it takes longer; its errors pass through."""
+def bounded(function: Callable[[], Any], seconds: float | None = None) -> Any:
+    """What ``function`` returns, or a TimeoutError after `TIME_LIMIT`; its errors pass through."""
+    seconds = TIME_LIMIT if seconds is None else seconds
     done: list[Any] = []
     errors: list[BaseException] = []
 

@@ -3,12 +3,12 @@
 An *input* is what one call of the network takes: a tensor, a tuple of tensors, or a dict of them.
 """
 
-import copy
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 Inputs = Tensor | tuple[Tensor, ...] | dict[str, Tensor]
 
@@ -53,11 +53,6 @@ def device_of(model: nn.Module) -> torch.device:
     return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
-def frozen_copy(model: nn.Module) -> nn.Module:
-    """A deep copy in eval mode that needs no gradients; the network given stays as it is."""
-    return copy.deepcopy(model).eval().requires_grad_(False)
-
-
 def check_example(example_inputs: Any, model: nn.Module) -> Inputs:
     """``example_inputs`` on the network's device, or a TypeError that says what was expected."""
     if not isinstance(model, nn.Module):
@@ -72,7 +67,8 @@ def check_example(example_inputs: Any, model: nn.Module) -> Inputs:
     if not values or not all(isinstance(value, Tensor) for value in values):
         raise TypeError(
             "example_inputs must be a tensor, a tuple of tensors or a dict of tensors, "
-            f"as one call of the model takes them, got {type(example_inputs).__name__}"
+            f"as one call of the model takes them, got {described(example_inputs)}"
+            f"{_as_tensor(example_inputs)}"
         )
     if any(not len(value) for value in values if value.ndim) or not all(map(_finite, values)):
         raise ValueError("example_inputs must hold at least one sample of finite numbers")
@@ -80,7 +76,57 @@ def check_example(example_inputs: Any, model: nn.Module) -> Inputs:
     if bad:
         raise ValueError(f"model has NaN or infinite numbers in {', '.join(bad[:3])}")
     device = device_of(model)
-    return map_tensors(lambda value: value.to(device), example_inputs)
+    return map_tensors(lambda value: plain(value).to(device), example_inputs)
+
+
+def plain(value: Tensor) -> Tensor:
+    """A tensor that autograd can work with: no graph behind it, not made in inference mode."""
+    return value.clone() if value.is_inference() else value.detach()
+
+
+def first_pass(model: nn.Module, example: Inputs) -> Any:
+    """The network's output, or an error in the terms of the caller where there is none."""
+    try:
+        return call(model, example)
+    except Exception as error:
+        dtypes = {p.dtype for p in model.parameters() if p.is_floating_point()}
+        given = {v.dtype for v in tensors(example).values() if v.is_floating_point()}
+        cure = (
+            "give what one call of the model takes, samples first (x[None] adds a missing batch "
+            "axis)"
+        )
+        if len(dtypes) == 1 and given - dtypes:
+            (wanted,) = dtypes
+            cure = (
+                f"the model's parameters are {wanted}: convert example_inputs and calibration with "
+                f".to({wanted}), or the model with .to({given.pop()})"
+            )
+        raise ValueError(
+            f"model cannot take example_inputs, {described(example)} "
+            f"({type(error).__name__}: {str(error):.300}); {cure}"
+        ) from error
+
+
+def _as_tensor(value: Any) -> str:
+    """The cure for arrays, for data sets and for a single dict."""
+    if type(value).__module__ == "numpy":
+        return ": convert it with torch.from_numpy"
+    if isinstance(value, Dataset):
+        return ": give torch.utils.data.DataLoader(dataset, batch_size=100)"
+    return ": put it into a list, [batch]" if isinstance(value, dict) else ""
+
+
+def described(value: Any) -> str:
+    """What somebody gave, in words: types, shapes and dtypes."""
+    if isinstance(value, Tensor):
+        return f"a tensor {tuple(value.shape)} of {value.dtype}"
+    if isinstance(value, dict):
+        inner = ", ".join(f"{key!r}: {described(v)}" for key, v in value.items())
+        return f"a dict {{{inner}}}"
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} ({', '.join(map(described, value))})"
+    shape = getattr(value, "shape", None)
+    return f"a {type(value).__name__}" + ("" if shape is None else f" of shape {tuple(shape)}")
 
 
 def _finite(values: Any) -> bool:
@@ -99,27 +145,50 @@ def _pick(batch: Any, example: Inputs) -> Inputs:
             )
         return {key: batch[key] for key in example}
     if isinstance(example, tuple):
+        if isinstance(batch, tuple | list) and batch and isinstance(batch[0], tuple | list):
+            batch = batch[0]  # ((x, y), label)
+        if not isinstance(batch, tuple | list) or len(batch) < len(example):
+            raise TypeError(
+                f"calibration must give batches of {len(example)} tensors as in example_inputs "
+                f"(and labels after them, if any), got {described(batch)}"
+            )
         return tuple(batch[: len(example)])
+    if isinstance(batch, dict) or (isinstance(batch, tuple | list) and not batch):
+        raise TypeError(
+            "calibration must give tensors or (inputs, labels), as example_inputs is one tensor, "
+            f"got {described(batch)}"
+        )
     return batch[0] if isinstance(batch, tuple | list) else batch
 
 
 def _check(inputs: Inputs, example: Inputs, index: int) -> None:
     """Refuse a batch that the network could not take, naming it and what was expected."""
+    counts = {len(v) for v in tensors(inputs).values() if isinstance(v, Tensor) and v.ndim}
+    if len(counts) > 1:
+        raise ValueError(
+            f"calibration batch {index} must hold equally many samples of each input, "
+            f"got {described(inputs)}"
+        )
     for (name, value), wanted in zip(
         tensors(inputs).items(), tensors(example).values(), strict=True
     ):
         where = f"calibration batch {index}{name}"
         if not isinstance(value, Tensor):
-            raise TypeError(f"{where} must be a tensor, got {type(value).__name__}")
+            raise TypeError(f"{where} must be a tensor, got {described(value)}{_as_tensor(value)}")
         if value.shape[1:] != wanted.shape[1:] or value.ndim != wanted.ndim:
+            alone = value.shape == wanted.shape[1:]
+            cure = (
+                ": a single sample; give batches, for example through a DataLoader" if alone else ""
+            )
             raise ValueError(
                 f"{where} has shape {tuple(value.shape)}, expected (count, "
-                f"{', '.join(map(str, wanted.shape[1:]))}) as in example_inputs"
+                f"{', '.join(map(str, wanted.shape[1:]))}) as in example_inputs{cure}"
             )
-        if value.dtype != wanted.dtype:
+        dtype = wanted.dtype
+        if value.dtype != dtype:
             raise TypeError(
                 f"{where} has dtype {value.dtype}, expected {wanted.dtype} as in example_inputs: "
-                "normalise the images as the network was trained"
+                f"normalise the images as the network was trained, and convert with .to({dtype})"
             )
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise ValueError(
@@ -153,7 +222,7 @@ def calibration_batches(
     if not isinstance(calibration, Iterable) or isinstance(calibration, str | dict):
         raise TypeError(
             "calibration must be a tensor or an iterable of batches (tensors, (inputs, labels) or "
-            f"dicts), got {type(calibration).__name__}"
+            f"dicts), got {described(calibration)}{_as_tensor(calibration)}"
         )
     batches: list[Inputs] = []
     for index, raw in enumerate(calibration):
@@ -161,6 +230,7 @@ def calibration_batches(
             example = raw[0] if isinstance(raw, tuple | list) else raw
         inputs = _pick(raw, example)
         _check(inputs, example, index)
+        inputs = map_tensors(plain, inputs)
         count = len(next(iter(tensors(inputs).values())))
         size = -(-count // max(1, -(-count // batch)))  # equal parts, none over ``batch``
         for start in range(0, count, max(size, 1)):

@@ -31,9 +31,12 @@ def listen(model: nn.Module, calls: Mapping[str, int], inputs: Inputs) -> Said:
 
     def hook(name: str) -> Any:
         def note(_layer: nn.Module, args: tuple, kwargs: dict, output: Tensor) -> None:
-            said[name].append((args[0] if args else kwargs["input"], output))
+            pair = args[0] if args else kwargs["input"], output
+            said[name].append(pair)
             if all(len(said[other]) >= count for other, count in calls.items()):
                 raise _Heard
+            # what comes next may overwrite them in place, as ReLU(inplace=True) does
+            said[name][-1] = tuple(value.clone() for value in pair)
 
         return model.get_submodule(name).register_forward_hook(note, with_kwargs=True)
 
@@ -65,12 +68,12 @@ def heard_with_gradients(
     """
     layer, said = model.get_submodule(ear.name), []
 
-    def leaf(_layer: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        said.append(args[0].detach().requires_grad_())
-        return (said[-1], *args[1:])
+    def leaf(_layer: nn.Module, args: tuple, kwargs: dict) -> tuple[tuple, dict]:
+        said.append((args[0] if args else kwargs["input"]).detach().requires_grad_())
+        return (said[-1],), {}
 
     for batch in batches:
-        hook = layer.register_forward_pre_hook(leaf)
+        hook = layer.register_forward_pre_hook(leaf, with_kwargs=True)
         try:
             with torch.enable_grad():
                 z = call(model, map_tensors(lambda v: v.to(device_of(model)), batch))

@@ -29,6 +29,11 @@ class Moments:
     def __init__(self) -> None:
         self.count = 0
 
+    def __getattr__(self, name: str) -> Tensor:
+        if name.startswith(("mean_", "scatter_")):  # gram and cross need them, too
+            raise ValueError("moments are empty: call update(X, Y) first")
+        raise AttributeError(name)
+
     def update(self, X: Tensor, Y: Tensor | None = None) -> "Moments":
         """Add a batch: X (samples, n) and Y (samples, outputs), any floating dtype.
 

@@ -11,11 +11,13 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
+import torch
 from torch import nn
 
 from prunekit.attention import heads
+from prunekit.given import frozen_copy, has_hooks, undisturbed
 from prunekit.graph import bounded, called_layers, is_depthwise
-from prunekit.inputs import Inputs, check_example, frozen_copy
+from prunekit.inputs import Inputs, check_example, first_pass, flat_outputs, map_tensors
 from prunekit.layers import LAYERS, width
 from prunekit.sites import Listener, Site
 from prunekit.structure import Structure
@@ -35,7 +37,9 @@ def listener(model: nn.Module, name: str, example: Inputs) -> Listener | None:
 
 def ignored_names(model: nn.Module, ignored_layers: Iterable[str | nn.Module | type]) -> set[str]:
     """Names of layers to leave alone, by name, pattern, module or type; containers count whole."""
-    if isinstance(ignored_layers, str | nn.Module | type):
+    if isinstance(ignored_layers, str | nn.Module | type) or not isinstance(
+        ignored_layers, Iterable
+    ):
         ignored_layers = (ignored_layers,)
     names = dict(model.named_modules())
     found: set[str] = set()
@@ -44,17 +48,25 @@ def ignored_names(model: nn.Module, ignored_layers: Iterable[str | nn.Module | t
             hits = {name for name in names if name == item or fnmatchcase(name, item)}
         elif isinstance(item, nn.Module):
             hits = {name for name, module in names.items() if module is item}
-        else:
+        elif isinstance(item, type):
             hits = {name for name, module in names.items() if isinstance(module, item)}
+        else:
+            raise TypeError(
+                "ignored_layers must hold names, patterns, modules or types of layers, "
+                f"got {item!r:.80}"
+            )
         if not hits and not isinstance(item, type):
             raise ValueError(
                 f"ignored_layers: {item!r:.80} is not a layer of this model; "
                 "names are those of model.named_modules(), patterns match them"
             )
-        found |= {n for n in names for hit in hits if n == hit or n.startswith(hit + ".")}
+        found |= {
+            n for n in names for hit in hits if n == hit or n.startswith(f"{hit}." if hit else "")
+        }
     return found
 
 
+@undisturbed
 def find_sites(
     model: nn.Module,
     example_inputs: Any,
@@ -84,14 +96,17 @@ def find_sites(
 
     Notes
     -----
+    The network is looked at without DataParallel or ``torch.compile`` around it; names are those
+    inside. Working copies have no hooks; hooks that change what the network says are refused.
     What torch-pruning cannot trace, or not within half a minute, is left alone with that reason.
     """
     example = check_example(example_inputs, model)
     ignored = ignored_names(model, ignored_layers)
-    original = frozen_copy(model)
+    original, example = _precise(model, example)
+    _check_hooks(model, original, example)
     calls = called_layers(original, example)
     try:
-        structure = Structure(model, example)
+        structure = Structure(original, example)
     except Exception as error:  # of foreign code, on a network that nobody has seen
         reason = f"the network could not be traced ({_words(error)})"
         sizes = {name: width(original.get_submodule(name), "out") for name in calls}
@@ -113,6 +128,40 @@ def find_sites(
         seen |= {*site.producers}
         sites.append(site)
     return [_judged(site, original, example, ignored) for site in _sorted(sites, calls)]
+
+
+def _precise(model: nn.Module, example: Inputs) -> tuple[nn.Module, Inputs]:
+    """A frozen copy of a network and its input; in float32 instead of less, where that runs."""
+    low = (torch.float16, torch.bfloat16)
+    original = frozen_copy(model)
+    called_layers(original, example)
+    if not any(p.dtype in low for p in model.parameters()):
+        return original, example
+    wide, inputs = (
+        frozen_copy(model).float(),
+        map_tensors(lambda value: value.float() if value.dtype in low else value, example),
+    )
+    try:
+        called_layers(wide, inputs)
+    except ValueError:  # its code asks for the dtype that it has
+        return original, example
+    return wide, inputs
+
+
+@torch.no_grad()
+def _check_hooks(model: nn.Module, original: nn.Module, example: Inputs) -> None:
+    """Refuse hooks that change what the network says: copies are made without any."""
+    names = has_hooks(model)
+    if not names:
+        return
+    hooked = frozen_copy(model, hooks=True).to(next(original.parameters()).dtype)
+    answers = (flat_outputs(first_pass(network, example)) for network in (hooked, original))
+    if not all(torch.equal(a, b) for a, b in zip(*answers, strict=True)):
+        raise ValueError(
+            "model has forward hooks that change what it says, among those on "
+            f"{', '.join(name or 'the network itself' for name in names[:4])}: remove them, or "
+            "write what they do into forward(); hooks that only listen may stay"
+        )
 
 
 def _sorted(sites: Iterable[Site], calls: Mapping[str, int]) -> list[Site]:

@@ -12,11 +12,11 @@ from prunekit import pro
 from prunekit.budget import check_round_to, check_target
 from prunekit.cost import count_params
 from prunekit.front_to_back import Options
+from prunekit.given import frozen_copy, undisturbed
 from prunekit.inputs import (
     Inputs,
     calibration_batches,
     check_example,
-    frozen_copy,
     map_tensors,
     tensors,
 )
@@ -35,6 +35,7 @@ FORMS = ("curves", "greedy")
 ARGUMENTS = {"MACs": "target_macs", "parameters": "target_params", "seconds": "target_latency"}
 
 
+@undisturbed
 def optimize_ratios(
     model: nn.Module,
     example_inputs: Any,

@@ -15,8 +15,9 @@ from prunekit import by_hand, surgery
 from prunekit.budget import Ratio, check_amount, widths_of, widths_within
 from prunekit.cost import count_macs, count_params
 from prunekit.front_to_back import Options, Outcome, front_to_back
+from prunekit.given import frozen_copy, undisturbed
 from prunekit.graph import called_layers, shared_weights
-from prunekit.inputs import Inputs, calibration_batches, check_example, frozen_copy
+from prunekit.inputs import Inputs, calibration_batches, check_example
 from prunekit.methods import Method, resolve
 from prunekit.network import find_sites, ignored_names
 from prunekit.plans import Plan, plan_of
@@ -33,8 +34,9 @@ class PruningResult:
 
     Attributes
     ----------
-    model : the new, smaller network, in the mode of the one given. Build an optimiser after this,
-        not before: its parameters are new
+    model : the new, smaller network, in the mode of the one given, without its hooks, and without
+        DataParallel or ``torch.compile`` around it. Build an optimiser after this, not before: its
+        parameters are new
     report : a row per site and the totals; print it
     plan : {site name: ids of the channels that stayed, in the original numbering}, of the sites
         that lost some, with all that `prunekit.save` and `prunekit.plans.replay` need
@@ -57,6 +59,7 @@ def prunable_sites(sites: Sequence[Site]) -> list[Site]:
     return prunable
 
 
+@undisturbed
 def prune(
     model: nn.Module,
     example_inputs: Any,
@@ -164,7 +167,7 @@ def prune(
     elif target_macs is not None:
         keep = widths_within(original, example, prunable, target_macs, round_to)
     else:
-        keep = widths_of(prunable, pruning_ratio or 0.0, round_to)
+        keep = widths_of(prunable, 0.0 if pruning_ratio is None else pruning_ratio, round_to)
     options = Options(
         select, repair, coefficients, asymmetric, centered, ridge, weigh_outputs, poem
     )

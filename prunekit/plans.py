@@ -1,6 +1,5 @@
 """Plans: what was cut out of a network, as data, to be read as text and replayed on any copy."""
 
-import copy
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from prunekit import surgery
+from prunekit.given import copied, unwrapped
 from prunekit.report import Row
 
 __all__ = ["FORMAT", "Plan", "plan_of", "replay"]
@@ -134,8 +134,9 @@ def replay(model: nn.Module, plan: Plan) -> nn.Module:
     """
     if not isinstance(plan, Plan):
         raise TypeError(f"plan must be a prunekit.plans.Plan, got {type(plan).__name__}")
+    model = unwrapped(model) if isinstance(model, nn.Module) else model
     _check_fit(model, plan)
-    pruned = copy.deepcopy(model)
+    pruned = copied(model)
     surgery.cut_out(pruned, plan.cuts)
     for name, shape in plan.added.items():
         owner, _, leaf = name.rpartition(".")

@@ -1,6 +1,5 @@
 """Batch-norm recalibration: the repair that costs no algebra, and a baseline of its own."""
 
-import copy
 from typing import Any
 
 import torch
@@ -8,11 +7,19 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from tqdm.auto import tqdm
 
-from prunekit.inputs import calibration_batches, call, device_of, map_tensors
+from prunekit.given import copied, undisturbed
+from prunekit.inputs import (
+    calibration_batches,
+    check_example,
+    device_of,
+    first_pass,
+    map_tensors,
+)
 
 __all__ = ["recalibrate_batchnorm"]
 
 
+@undisturbed
 @torch.no_grad()
 def recalibrate_batchnorm(
     model: nn.Module, calibration: Any, example_inputs: Any = None, *, progress: bool = False
@@ -35,18 +42,19 @@ def recalibrate_batchnorm(
     Source: the fair baseline of pruning without retraining, e.g. Li, Wu, Su & Wang, "EagleEye",
     ECCV 2020.
     """
-    model = copy.deepcopy(model)
+    model = copied(model, hooks=True)
     modes = [(module, module.training) for module in model.modules()]
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     momenta = [norm.momentum for norm in norms]
-    batches = calibration_batches(calibration, example_inputs)
+    example = None if example_inputs is None else check_example(example_inputs, model)
+    batches = calibration_batches(calibration, example)
     model.eval()
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # a plain mean over batches
         norm.train()
     for inputs in tqdm(batches, desc="batch norm", disable=not progress):
-        call(model, map_tensors(lambda value: value.to(device_of(model)), inputs))
+        first_pass(model, map_tensors(lambda value: value.to(device_of(model)), inputs))
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     for module, training in modes:

@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from prunekit.given import frozen_copy
 from prunekit.graph import behind, bounded, called_layers, is_depthwise, shared_weights, trace
-from prunekit.inputs import Inputs, frozen_copy
+from prunekit.inputs import Inputs
 from prunekit.layers import LAYERS, groups_of, is_plain, width
 from prunekit.sites import Listener, Site
 from prunekit.surgery import Cut
@@ -113,6 +114,11 @@ class Structure:
                 return (
                     f"{name} is parametrised: bake the weights in first, with "
                     "torch.nn.utils.parametrize.remove_parametrizations"
+                )
+            if not isinstance(layer.weight, nn.Parameter):
+                return (
+                    f"the weight of {name} is computed by a hook: make it a parameter first, with "
+                    "torch.nn.utils.remove_weight_norm, remove_spectral_norm or prune.remove"
                 )
             if name in hearing and not is_plain(layer):
                 return f"{name} is a {type(layer).__name__} with a forward of its own"

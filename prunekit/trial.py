@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from prunekit.elimination import Elimination
 from prunekit.front_to_back import Options
-from prunekit.inputs import Inputs, call, device_of, flat_outputs, frozen_copy, map_tensors, tensors
+from prunekit.given import frozen_copy
+from prunekit.inputs import Inputs, call, device_of, flat_outputs, map_tensors, tensors
 from prunekit.methods import checked
 from prunekit.recalibration import recalibrate_batchnorm
 from prunekit.repair import update_weights

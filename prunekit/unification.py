@@ -32,8 +32,9 @@ __all__ = ["Unification", "Union", "unify", "unify_site"]
 class Union:
     """One take-over: ``into`` now says ``scale`` times what ``gone`` said, plus ``shift``.
 
-    ``error`` is what it adds to ‖Y‖² by itself, (or to x_j, with ``score="behavior"``); errors of
-    successive unions do not simply add up, for they are correlated.
+    ``error`` is its score: what it adds to ‖Y − mean(Y)‖² by itself, for kernels of several taps a
+    bound on that; with ``score="behavior"`` what x_j loses. Errors of successive unions do not
+    simply add up, for they are correlated.
     """
 
     gone: int

@@ -13,8 +13,9 @@ from tqdm.auto import tqdm
 
 from prunekit import surgery
 from prunekit.cost import macs_by_layer, measure_latency, take_turns
+from prunekit.given import frozen_copy
 from prunekit.graph import is_depthwise
-from prunekit.inputs import Inputs, frozen_copy
+from prunekit.inputs import Inputs
 from prunekit.layers import LAYERS, width
 from prunekit.sites import Site
 

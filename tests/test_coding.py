@@ -119,7 +119,7 @@ def test_the_users_network_is_left_as_it_was():
     modes = [m.training for m in model.modules()]
     for layer in ("0", "1", "9"):
         pk.behaviors(model, layer, IMAGES)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ValueError, match="model cannot take"):
         pk.behaviors(model, "0", IMAGES[:, :2])
     assert modes == [m.training for m in model.modules()]
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())

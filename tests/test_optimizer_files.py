@@ -17,12 +17,15 @@ def watched(during=lambda count: None):
     """A network that counts the measurements made on it and its copies; the first is of z₀."""
     net, count = model(), []
 
-    def hook(module, inputs):
-        if len(inputs[0]) == PROBES:
-            during(len(count))
-            count.append(1)
+    class Watched(type(net)):
+        def forward(self, inputs):
+            if len(inputs) == PROBES:
+                during(len(count))
+                count.append(1)
+            return super().forward(inputs)
 
-    net.register_forward_pre_hook(hook)
+    Watched.__name__, Watched.__qualname__ = type(net).__name__, type(net).__qualname__
+    net.__class__ = Watched  # under the same name: files are kept per architecture
     return net, count
 
 

@@ -230,7 +230,7 @@ def test_symmetric_target_and_uncentred_fit_are_options():
         ({"calibration": IMAGES[:, :2]}, ValueError, r"shape \(40, 2, 8, 8\), expected"),
         ({"calibration": IMAGES.byte()}, TypeError, "dtype torch.uint8, expected torch.float32"),
         ({"calibration": 3}, TypeError, "calibration must be"),
-        ({"calibration": ["text"]}, TypeError, "must be a tensor, got str"),
+        ({"calibration": ["text"]}, TypeError, "must be a tensor, got a str"),
         ({"ridge": float("nan")}, ValueError, "ridge must be 0 or more"),
         ({"pruning_ratio": {0: 0.5}}, TypeError, "must map site names"),
         ({"target_macs": 50}, ValueError, "an int is a count"),
