@@ -6,6 +6,7 @@ over the calibration data. The user's model keeps them; the new network starts w
 
 import copy
 import functools
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -37,6 +38,12 @@ def unwrapped(model: nn.Module) -> nn.Module:
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
     while _is_wrapper(model):
+        kind = "torch.compile" if hasattr(model, "_orig_mod") else type(model).__name__
+        warnings.warn(
+            f"model is wrapped by {kind}: prunekit works on the network inside, and gives back a "
+            "plain one; wrap that again",
+            stacklevel=4,
+        )
         model = model._orig_mod if hasattr(model, "_orig_mod") else model.module
     for name, module in model.named_modules():
         where = f"model.{name}" if name else "model"
