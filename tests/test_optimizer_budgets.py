@@ -60,8 +60,8 @@ class Sleeper(nn.Module):
 
 def test_a_budget_of_seconds():
     inputs = torch.randn(30, 3, generator=torch.Generator().manual_seed(3))
-    ratios = optimize(Sleeper(), inputs, target_latency=0.6, step=1 / 2)
-    assert 0 < ratios.cost <= 0.6 * ratios.full_cost and ratios.unit == "seconds"
+    ratios = optimize(Sleeper(), inputs, target_latency=0.75, step=1 / 2)
+    assert 0 < ratios.cost <= 0.75 * ratios.full_cost and ratios.unit == "seconds"
     assert ratios.widths["one"] + ratios.widths["two"] < 14
     with pytest.raises(ValueError, match=r"target_latency=0\.01 cannot be reached.*seconds"):
         optimize(Sleeper(), inputs, target_latency=0.01, step=0.9)
@@ -72,14 +72,14 @@ class NothingAddsUp(Sleeper):
 
     def forward(self, x):
         intact = (len(self.one.weight), len(self.two.weight)) == (8, 6)
-        time.sleep(5e-3 if intact else 3.2e-3)
+        time.sleep(1e-2 if intact else 3e-3)  # one site alone saves 0.7, both no more
         return self.last(torch.relu(self.two(torch.relu(self.one(x)))))
 
 
 def test_seconds_that_are_not_reached_in_truth_are_an_error():
     inputs = torch.randn(30, 3, generator=torch.Generator().manual_seed(3))
     with pytest.raises(ValueError, match="seconds cannot be reached"):
-        optimize(NothingAddsUp(), inputs, target_latency=0.45, step=0.9)
+        optimize(NothingAddsUp(), inputs, target_latency=0.2, step=0.9)
 
 
 @pytest.mark.parametrize("form", ["curves", "greedy"])
