@@ -192,11 +192,10 @@ def _by_curves(
     cost: pro.Cost,
     budget: float,
     *,
-    max_error: float,
-    per_cost: bool,
     progress: bool,
+    **limits: float,
 ) -> tuple[pro.Widths, list[pro.Decision]]:
-    """Measure each site alone, then choose by the sum."""
+    """Measure each site alone, then choose by the sum; ``limits`` are those of `pro.descend`."""
     alone = [{site: keep} for site, keeps in levels.items() for keep in keeps[1:]]
     for widths in tqdm(alone, desc="PRO curves", unit="trial", disable=not progress):
         trial.error(widths)
@@ -204,12 +203,11 @@ def _by_curves(
     def error(widths: pro.Widths) -> float:  # D of the whole, as the sum over sites alone
         return sum(trial.error({site: keep}) for site, keep in widths.items())
 
-    limits = {"max_error": max_error, "per_cost": per_cost}
     widths, trace = pro.descend(levels, error, cost, budget=budget, **limits)
     if budget:
         return pro.trade(widths, levels, error, cost, budget), trace
     # never all of it: each site alone is within the bound, as its D is part of the sum
-    return pro.give_back(widths, levels, trial.error, cost, max_error), trace
+    return pro.give_back(widths, levels, trial.error, cost, limits["max_error"]), trace
 
 
 def _by_greedy(
@@ -218,12 +216,10 @@ def _by_greedy(
     cost: pro.Cost,
     budget: float,
     *,
-    max_error: float,
-    per_cost: bool,
     progress: bool,
-    lookahead: int,
+    **limits: float,
 ) -> tuple[pro.Widths, list[pro.Decision]]:
-    """Measure the whole network at every step."""
+    """Measure the whole network at every step; ``limits`` are those of `pro.descend`."""
     full = cost({site: keeps[0] for site, keeps in levels.items()})
     total = round(100 * (1 - budget / full)) if budget else None
     with tqdm(total=total, desc="PRO greedy", unit="% saved", disable=not progress) as bar:
@@ -233,13 +229,4 @@ def _by_greedy(
             bar.set_postfix_str(f"D = {decision.error:.3g}")
             bar.update(min(saved, total or saved) - bar.n)
 
-        return pro.descend(
-            levels,
-            trial.error,
-            cost,
-            budget=budget,
-            max_error=max_error,
-            per_cost=per_cost,
-            lookahead=lookahead,
-            committed=committed,
-        )
+        return pro.descend(levels, trial.error, cost, budget=budget, committed=committed, **limits)

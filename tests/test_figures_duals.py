@@ -1,13 +1,11 @@
 """The figures of the notebook on dual vectors: read back what was drawn."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 
 from prunekit.classroom import figures_duals as figures
-from prunekit.classroom import style
+
+from .house_style import assert_house_style
 
 X = np.array([[2.0, 2.0], [0.0, 2.0]])
 DUALS = np.array([[0.5, 0.0], [-0.5, 0.5]])
@@ -41,13 +39,7 @@ def test_every_figure_is_drawn_here():
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_house_style(name):
-    figure = DRAWN[name]()
-    assert isinstance(figure, Figure) and not plt.get_fignums()
-    assert to_hex(figure.get_facecolor()) == "#ffffff"
-    images = [image for axis in figure.axes[:1] for image in axis.images]
-    assert all(image.get_cmap().name == "cividis" for image in images)
-    known = {colour.lower() for colour in (*style.COLOURS, style.GREY, "#000000")}
-    assert {to_hex(line.get_color()) for axis in figure.axes for line in axis.lines} <= known
+    assert_house_style(DRAWN[name]())
     assert getattr(figures, name).__doc__.splitlines()[0].endswith(".")
 
 
