@@ -231,7 +231,8 @@ def test_a_file_loads_into_a_wrapped_network(tmp_path):
 
 
 def scripted():
-    return torch.jit.script(chain().eval())
+    # No convolution: torch 2.13 compiles one only sometimes (it takes an attribute for a built-in).
+    return torch.jit.script(nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2)))
 
 
 def quantised():
