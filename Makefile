@@ -19,11 +19,12 @@ LAB := $(VENV_PYTHON) -m jupyterlab --log-level=WARN --ServerApp.root_dir=. \
   --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
   --LanguageServerManager.autodetect=False
 
-.PHONY: help lab test lint clean
+.PHONY: help lab test test-browser lint clean
 
 help:
 	@echo 'make lab    open the course in JupyterLab (the first time, set up .venv)'
 	@echo 'make test   run every test, notebooks included'
+	@echo 'make test-browser   run the notebooks and move the widgets in chromium (part of make test)'
 	@echo 'make lint   check the style of the code'
 	@echo 'make clean  remove .venv and everything else that was made'
 	@echo
@@ -35,6 +36,9 @@ lab: $(READY)
 
 test: $(READY)
 	@$(VENV_PYTHON) -m pytest $(ARGS)
+
+test-browser: $(READY)
+	@$(VENV_PYTHON) -m pytest tests/browser $(ARGS)
 
 lint: $(READY)
 	@$(VENV_PYTHON) -m ruff check .

@@ -1,0 +1,1 @@
+"""Tests in a real browser: JupyterLab in chromium, driven by Playwright."""
