@@ -79,4 +79,7 @@ $(READY): requirements.lock pyproject.toml
 	  echo; echo "The set-up did not finish. Run make again to start it afresh." >&2; exit 1; \
 	}
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@mkdir -p .venv/share/jupyter/lab/settings # Lab asks nobody whether they want its news
+	@echo '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}}' \
+	  > .venv/share/jupyter/lab/settings/overrides.json
 	@pwd -P > $@

@@ -45,7 +45,7 @@ def _png(figure: Figure) -> bytes:
     with matplotlib.rc_context(STYLE):
         figure.savefig(buffer, format="png")
     picture = Image.open(buffer).convert("RGB")
-    if picture.getcolors(1024):  # None when there are more
+    if picture.getcolors(2048):  # None when there are more
         picture = picture.quantize(256)
     picture.save(small, "png", optimize=True)
     return small.getvalue()
