@@ -1,0 +1,146 @@
+"""The figures of comparisons: read back what was drawn."""
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from prunekit.classroom import figures_compare as figures
+from prunekit.classroom.style import COLOURS, GREY
+
+from .house_style import assert_house_style
+
+POINTS = {
+    "mine": [(80.0, True), (60.0, True)],
+    "a rival with a long name": [(79.0, True), (40.0, False)],
+    "broken": [None, None],
+}
+TABLE = np.array([[10.0, 20.4], [30.0, 90.6]])
+DRAWS = {"one": [50.0, 52.0], "two": [70.0, 60.0]}
+MAPS = {
+    "original": np.array([np.full((4, 4), 1.0), np.full((4, 4), 2.0)]),
+    "cut": np.array([np.full((4, 4), 4.0), np.full((4, 4), 2.5)]),
+    "repaired": np.array([np.full((4, 4), 0.5), np.full((4, 4), 1.5)]),
+}
+LIKELY = {
+    "original": np.array([0.0, 0.9, 0.1, 0.0]),
+    "cut": np.array([0.4, 0.1, 0.3, 0.2]),
+    "repaired": np.array([0.2, 0.6, 0.1, 0.1]),
+}
+CLASSES = ("cat", "dog", "bird", "fish")
+
+DRAWN = {
+    "before_after": lambda: figures.before_after(
+        np.zeros((8, 8, 3)), MAPS, LIKELY, CLASSES, label=1, channels=[5, 17]
+    ),
+    "draws": lambda: figures.draws(DRAWS, {"one": 1.0, "two": 0.5}),
+    "grid": lambda: figures.grid(TABLE, ["random", "l1"], ["none", "batchnorm"]),
+    "leaderboard": lambda: figures.leaderboard(POINTS, [0.75, 0.5], intact=90.0),
+}
+
+
+def texts(axis):
+    return [text.get_text().strip() for text in axis.texts]
+
+
+def rows(axis):
+    return [label.get_text() for label in axis.get_yticklabels()]
+
+
+def test_every_figure_is_drawn_here():
+    assert set(DRAWN) == set(figures.__all__)
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_house_style(name):
+    assert_house_style(DRAWN[name]())
+    assert getattr(figures, name).__doc__.splitlines()[0].endswith(".")
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_no_text_is_cut(name):
+    figure = DRAWN[name]()
+    figure.draw_without_rendering()
+    for axis in figure.axes:
+        for text in [*axis.texts, *axis.get_yticklabels(), axis.title, axis._left_title]:
+            box = text.get_window_extent()
+            if text.get_text():
+                assert -1 <= box.x0 and box.x1 <= figure.bbox.width + 1, text
+                assert -1 <= box.y0 and box.y1 <= figure.bbox.height + 1, text
+
+
+def test_leaderboard_has_a_marker_per_cell_full_where_it_ties():
+    axis = DRAWN["leaderboard"]().axes[0]
+    full, hollow = set(), set()
+    for line in axis.lines[:-1]:
+        marks = {(x, y, line.get_color()) for x, y in line.get_xydata().tolist()}
+        (hollow if line.get_markerfacecolor() == "none" else full).update(marks)
+    first, second = COLOURS[:2]
+    assert full == {(80.0, 0.0, first), (79.0, 1.0, first), (60.0, 0.0, second)}
+    assert hollow == {(40.0, 1.0, second)}
+    assert rows(axis) == list(POINTS) and texts(axis) == ["failed", "intact"]
+    assert axis.lines[-1].get_xdata() == [90, 90] and axis.yaxis_inverted()
+
+
+def test_leaderboard_tells_budgets_apart_by_colour_and_marker():
+    figure = figures.leaderboard({"a": [(float(b), True) for b in range(7)]}, range(7), 90.0)
+    entries = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert entries == [f"{budget} of the MACs" for budget in range(7)]
+    lines = [line for line in figure.axes[0].lines if line.get_label().endswith("MACs")]
+    assert len({(line.get_color(), line.get_marker()) for line in lines}) == 7
+
+
+def test_grid_writes_its_numbers_where_they_can_be_read():
+    axis = DRAWN["grid"]().axes[0]
+    assert axis.images[0].get_array().tolist() == TABLE.tolist()
+    assert texts(axis) == ["10 %", "20 %", "30 %", "91 %"]
+    for text in axis.texts:
+        red, green, blue, _ = axis.images[0].to_rgba(TABLE)[text.get_position()[::-1]]
+        light = 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.35
+        assert text.get_color() == ("black" if light else "white")
+    assert rows(axis) == ["random", "l1"]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["none", "batchnorm"]
+
+
+def test_draws_has_a_dot_each_and_two_standard_errors_behind():
+    axis = DRAWN["draws"]().axes[0]
+    assert [line.get_xdata().tolist() for line in axis.lines] == list(DRAWS.values())
+    assert [set(line.get_ydata()) for line in axis.lines] == [{0}, {1}]
+    assert [(bar.get_x(), bar.get_width()) for bar in axis.patches] == [(49, 4), (64, 2)]
+    assert all(to_hex(bar.get_facecolor()) == GREY.lower() for bar in axis.patches)
+    assert axis.get_xlim()[0] < 49 and axis.get_xlim()[1] > 70 and rows(axis) == ["one", "two"]
+
+
+def test_before_after_draws_maps_differences_and_answers():
+    axes = np.array(DRAWN["before_after"]().axes).reshape(3, 5)
+    for row, (name, maps) in zip(axes, MAPS.items(), strict=True):
+        assert row[0].get_ylabel() == name
+        for j in range(2):
+            assert (row[j].images[0].get_array() == maps[j]).all()
+            if name != "original":
+                difference = abs(maps[j] - MAPS["original"][j])
+                assert (row[2 + j].images[0].get_array() == difference).all()
+    assert axes[0, 2].images[0].get_array().shape == (8, 8, 3) and not axes[0, 3].images
+    for j, top in enumerate((4.0, 2.5)):  # one scale per channel, for all rows
+        shown = [*axes[:, j], *axes[1:, 2 + j]]
+        assert {axis.images[0].get_clim() for axis in shown} == {(0, top)}
+    titles = [axis.get_title(loc="left") for axis in axes[:2].flat]
+    assert titles == ["channel 5", "channel 17", "the image", "", ""] + [
+        *("", "", "difference 5", "difference 17", "")
+    ]
+
+
+def test_before_after_marks_the_right_class():
+    bars = np.array(DRAWN["before_after"]().axes).reshape(3, 5)[:, -1]
+    assert texts(bars[0])[:2] == ["dog ✓", "bird"]
+    assert texts(bars[1]) == ["cat", "bird", "fish"]
+    assert [bar.get_width() for bar in bars[1].patches] == [0.4, 0.3, 0.2]
+    blue = [to_hex(bar.get_facecolor()) == COLOURS[0].lower() for bar in bars[2].patches]
+    assert blue == [True, False, False]
+
+
+def test_before_after_takes_a_grey_image_and_one_network():
+    figure = figures.before_after(
+        np.zeros((8, 8)), {"a": MAPS["cut"]}, {"a": LIKELY["cut"]}, CLASSES, 0, [1, 2]
+    )
+    assert len(figure.axes) == 5
+    assert figure.axes[2].images[0].get_array().shape == (8, 8)
