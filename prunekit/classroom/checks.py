@@ -191,7 +191,8 @@ def _described(value: Any, full: bool = False) -> str:
         shape = f"shape {tuple(value.shape)}" if value.dim() else "a number"
         if not full or value.numel() > 12:
             return shape
-        numbers = np.array2string(value.detach().numpy(), precision=4, separator=", ")
+        entries = np.array(value.detach().to_dense().tolist())  # numpy has no bfloat16
+        numbers = np.array2string(entries, precision=4, separator=", ")
         return " ".join(numbers.split()) + (f", {shape}" if value.dim() else "")
     if isinstance(value, list | tuple) and len(value) < 13:
         return f"({', '.join(_described(entry, full) for entry in value)})"
@@ -208,13 +209,16 @@ def _equal(got: Any, wanted: Any, tolerance: float) -> bool:
     if isinstance(wanted, str | dict | set):
         return got == wanted
     try:
-        got = torch.as_tensor(got).detach().double()
+        got = torch.as_tensor(got).detach()
     except (TypeError, ValueError, RuntimeError):
         return False
+    if got.is_complex():  # double() would drop the imaginary part
+        return False
+    got = got.double()
     wanted = torch.as_tensor(wanted).detach().double()
     if got.shape != wanted.shape:
         return False
-    size = wanted.abs().max().item() if wanted.numel() else 0.0
+    size = wanted.nan_to_num().abs().max().item() if wanted.numel() else 0.0
     return torch.allclose(got, wanted, rtol=0, atol=tolerance * max(size, tolerance))
 
 
@@ -228,7 +232,7 @@ def _same(given: Any, mine: Any) -> bool:
         return mine.keys() == given.keys() and all(_same(given[k], mine[k]) for k in mine)
     if isinstance(mine, torch.nn.Module):
         return _same(given.state_dict(), mine.state_dict())
-    return True
+    return not isinstance(mine, int | float | str) or mine == given
 
 
 def _line_of(error: Exception, function: Callable) -> str:
