@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="replace")  # consoles that have no ✓
     try:
         if options.command == "grade":
-            from prunekit.classroom import grader
+            from prunekit.classroom.grading import grader
 
             return grader.main(**{n: v for n, v in vars(options).items() if n not in DEFAULTS})
         if options.command == "doctor":
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _add_grade(grade: argparse.ArgumentParser) -> None:
-    """The options of ``grade``; what they default to is for `prunekit.classroom.grader` to say."""
+    """The options of ``grade``; their defaults are those of `grading.grader.grade`."""
     option = partial(grade.add_argument, default=argparse.SUPPRESS)
     grade.add_argument("folder", help="holds *.ipynb, or a folder with *.ipynb per student")
     option("--out", help="CSV file to write (default FOLDER/grades.csv)")

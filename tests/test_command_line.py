@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from prunekit import __main__ as command_line
 from prunekit.classroom import data, tour
 
 
@@ -56,3 +57,19 @@ def test_the_table_compares_with_the_first_line():
     assert [line.macs for line in lines] == [592, 296, 296, 296]
     text = tour.table(lines)
     assert text.count("(0.50)") >= 3 and text.count("\n") == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["missing"], "there is no folder 'missing'"),
+        (["."], "holds no notebooks"),
+        ([".", "--seconds", "0"], "seconds is 0.0: give a number above 0"),
+    ],
+)
+def test_grading_what_cannot_be_graded_names_the_cure(tmp_path, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(tmp_path)
+    assert command_line.main(["grade", *words]) == 1
+    assert capsys.readouterr().err.startswith("prunekit: ")
+    assert command_line.main(["grade", *words]) == 1 and said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,129 @@
+"""Submissions: whose they are, what they say, and which exercises they answer."""
+
+import re
+from dataclasses import dataclass
+from json import JSONDecodeError
+from pathlib import Path
+
+import nbformat
+from nbformat import reader
+
+from prunekit.classroom.checks import EXERCISES
+
+__all__ = ["Submission", "Unreadable", "answered", "defined_in", "find", "read"]
+
+MAX_MB = 50  # an exercise notebook has less than 1 MB, pictures included
+
+
+class Unreadable(Exception):
+    """A submission cannot be graded; the message says why, and the cure."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A notebook that a student handed in; ``file`` is its name as seen from the folder."""
+
+    student: str
+    file: str
+    path: Path
+
+
+def find(folder: Path) -> list[Submission]:
+    """``folder/*.ipynb`` by their names, ``folder/<student>/*.ipynb`` by the folders' names.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such folder, it cannot be read, or it holds no notebooks.
+    """
+    if not folder.exists():
+        raise FileNotFoundError(
+            f"there is no folder {str(folder)!r}: name the one that holds the submissions"
+        )
+    if not folder.is_dir():
+        raise ValueError(f"{str(folder)!r} is a file: name the folder that holds the submissions")
+    try:
+        paths = [*folder.iterdir(), *(p for d in folder.iterdir() if d.is_dir() for p in _in(d))]
+    except OSError as error:
+        raise ValueError(f"{str(folder)!r} cannot be read ({error}): check its rights") from None
+    found = [
+        Submission(
+            path.stem if path.parent == folder else path.parent.name,
+            path.relative_to(folder).as_posix(),
+            path,
+        )
+        for path in paths
+        if path.suffix.lower() == ".ipynb" and not _hidden(path, folder)
+    ]
+    if not found:
+        raise ValueError(
+            f"{str(folder)!r} holds no notebooks: put each student's .ipynb into it, or into a "
+            "folder of their name inside it (unpack archives first)"
+        )
+    return sorted(found, key=lambda one: (one.student.casefold(), one.file))
+
+
+def _in(folder: Path) -> list[Path]:
+    """What a student's folder holds; one that cannot be read is named rather than left out."""
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return [folder / "cannot be opened.ipynb"]
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)  # checkpoints
+
+
+def read(path: Path) -> list[str]:
+    """The sources of a notebook's code cells, of whatever format version.
+
+    Raises
+    ------
+    Unreadable
+        If it is no notebook, or has no code.
+    """
+    if path.is_symlink():
+        raise Unreadable("It is a link, not a file: ask for the notebook itself.")
+    try:
+        if path.stat().st_size > MAX_MB * 2**20:
+            raise Unreadable(f"It has more than {MAX_MB} MB: clear its outputs (Edit menu) first.")
+        notebook = nbformat.convert(reader.reads(path.read_bytes().decode("utf-8-sig")), 4)
+        cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
+    except OSError as error:
+        raise Unreadable(f"It cannot be opened ({error.strerror}): check its rights.") from None
+    except (reader.NotJSONError, JSONDecodeError, UnicodeDecodeError, RecursionError):
+        raise Unreadable("It is not a notebook (no JSON): ask for the .ipynb file.") from None
+    except Unreadable:
+        raise
+    except Exception as error:  # JSON of another kind, or of a format to come
+        words = f"It is not a notebook that nbformat knows ({type(error).__name__}: {error})."
+        raise Unreadable(words + " Ask for the .ipynb file, saved by JupyterLab.") from None
+    if not any(isinstance(source, str) and source.strip() for source in cells):
+        raise Unreadable("It has no code: ask for the notebook with the answers.")
+    return [source for source in cells if isinstance(source, str)]
+
+
+def defined_in(source: str) -> list[str]:
+    """The names that a cell gives to functions, also one that Python cannot read."""
+    names = re.findall(r"^(?:def[ \t]+(\w+)|(\w+)[ \t]*=(?!=))", source, flags=re.MULTILINE)
+    return [function or variable for function, variable in names]
+
+
+def answered(cells: list[str]) -> list[str]:
+    """Every exercise of the lessons that the notebook checks; else of those that it defines.
+
+    The names decide, not the file's: ``check(mean_square)`` belongs to one lesson only.
+
+    Raises
+    ------
+    Unreadable
+        If no exercise is in it.
+    """
+    text = "\n".join(cells)
+    checked = re.findall(r"^[^#\n]*\bcheck\([ \t]*(\w+)", text, flags=re.MULTILINE)
+    for names in (checked, defined_in(text)):
+        lessons = {EXERCISES[name].lesson for name in names if name in EXERCISES}
+        if lessons:
+            return [name for name, exercise in EXERCISES.items() if exercise.lesson in lessons]
+    raise Unreadable("No exercise is in it: ask for the lesson's exercise.ipynb, filled in.")
