@@ -16,22 +16,8 @@ POINTS = {
 }
 TABLE = np.array([[10.0, 20.4], [30.0, 90.6]])
 DRAWS = {"one": [50.0, 52.0], "two": [70.0, 60.0]}
-MAPS = {
-    "original": np.array([np.full((4, 4), 1.0), np.full((4, 4), 2.0)]),
-    "cut": np.array([np.full((4, 4), 4.0), np.full((4, 4), 2.5)]),
-    "repaired": np.array([np.full((4, 4), 0.5), np.full((4, 4), 1.5)]),
-}
-LIKELY = {
-    "original": np.array([0.0, 0.9, 0.1, 0.0]),
-    "cut": np.array([0.4, 0.1, 0.3, 0.2]),
-    "repaired": np.array([0.2, 0.6, 0.1, 0.1]),
-}
-CLASSES = ("cat", "dog", "bird", "fish")
 
 DRAWN = {
-    "before_after": lambda: figures.before_after(
-        np.zeros((8, 8, 3)), MAPS, LIKELY, CLASSES, label=1, channels=[5, 17]
-    ),
     "draws": lambda: figures.draws(DRAWS, {"one": 1.0, "two": 0.5}),
     "grid": lambda: figures.grid(TABLE, ["random", "l1"], ["none", "batchnorm"]),
     "leaderboard": lambda: figures.leaderboard(POINTS, [0.75, 0.5], intact=90.0),
@@ -108,39 +94,3 @@ def test_draws_has_a_dot_each_and_two_standard_errors_behind():
     assert [(bar.get_x(), bar.get_width()) for bar in axis.patches] == [(49, 4), (64, 2)]
     assert all(to_hex(bar.get_facecolor()) == GREY.lower() for bar in axis.patches)
     assert axis.get_xlim()[0] < 49 and axis.get_xlim()[1] > 70 and rows(axis) == ["one", "two"]
-
-
-def test_before_after_draws_maps_differences_and_answers():
-    axes = np.array(DRAWN["before_after"]().axes).reshape(3, 5)
-    for row, (name, maps) in zip(axes, MAPS.items(), strict=True):
-        assert row[0].get_ylabel() == name
-        for j in range(2):
-            assert (row[j].images[0].get_array() == maps[j]).all()
-            if name != "original":
-                difference = abs(maps[j] - MAPS["original"][j])
-                assert (row[2 + j].images[0].get_array() == difference).all()
-    assert axes[0, 2].images[0].get_array().shape == (8, 8, 3) and not axes[0, 3].images
-    for j, top in enumerate((4.0, 2.5)):  # one scale per channel, for all rows
-        shown = [*axes[:, j], *axes[1:, 2 + j]]
-        assert {axis.images[0].get_clim() for axis in shown} == {(0, top)}
-    titles = [axis.get_title(loc="left") for axis in axes[:2].flat]
-    assert titles == ["channel 5", "channel 17", "the image", "", ""] + [
-        *("", "", "difference 5", "difference 17", "")
-    ]
-
-
-def test_before_after_marks_the_right_class():
-    bars = np.array(DRAWN["before_after"]().axes).reshape(3, 5)[:, -1]
-    assert texts(bars[0])[:2] == ["dog ✓", "bird"]
-    assert texts(bars[1]) == ["cat", "bird", "fish"]
-    assert [bar.get_width() for bar in bars[1].patches] == [0.4, 0.3, 0.2]
-    blue = [to_hex(bar.get_facecolor()) == COLOURS[0].lower() for bar in bars[2].patches]
-    assert blue == [True, False, False]
-
-
-def test_before_after_takes_a_grey_image_and_one_network():
-    figure = figures.before_after(
-        np.zeros((8, 8)), {"a": MAPS["cut"]}, {"a": LIKELY["cut"]}, CLASSES, 0, [1, 2]
-    )
-    assert len(figure.axes) == 5
-    assert figure.axes[2].images[0].get_array().shape == (8, 8)

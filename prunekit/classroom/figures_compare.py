@@ -1,4 +1,4 @@
-"""Figures of comparisons: a leaderboard, and one image before and after pruning.
+"""Figures of comparisons: a leaderboard, a grid of choices and repairs, draws with their noise.
 
 Like `prunekit.classroom.figures`: a function takes numbers and returns a matplotlib Figure.
 """
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from prunekit.classroom.style import COLOURS, GREY, MARKERS, new
 
-__all__ = ["before_after", "draws", "grid", "leaderboard"]
+__all__ = ["draws", "grid", "leaderboard"]
 
 
 def leaderboard(
@@ -72,59 +72,3 @@ def draws(accuracies: Mapping[str, Sequence[float]], errors: Mapping[str, float]
     axis.set(yticks=range(len(accuracies)), yticklabels=list(accuracies))
     axis.set(ylim=(len(accuracies) - 0.5, -0.5), xlabel="accuracy, %")
     return figure
-
-
-def before_after(
-    image: np.ndarray,
-    maps: Mapping[str, np.ndarray],
-    likely: Mapping[str, np.ndarray],
-    classes: Sequence[str],
-    label: int,
-    channels: Sequence[int],
-) -> Figure:
-    """One image in several networks: what a layer says, how far from the first, what they see.
-
-    Parameters
-    ----------
-    image : pixels (height, width) or (height, width, 3), in [0, 1] or uint8
-    maps : by network, the original first: what the drawn channels say (channels, height, width)
-    likely : by network, the probability of each class (classes,)
-    classes, label : names, and the right one
-    channels : their numbers, for the titles
-    """
-    names, count = list(maps), len(channels)
-    figure, axes = new(
-        *(0.92 * 2 * count + 1.8, 1.0 * len(names) + 0.4),
-        *(len(names), 2 * count + 1),
-        width_ratios=[1] * 2 * count + [1.6],
-        squeeze=False,
-    )
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
-    first = maps[names[0]]
-    tops = [max(said[j].max() for said in maps.values()) for j in range(count)]
-    for row, name in zip(axes, names, strict=True):
-        for j, (left, right) in enumerate(zip(row[:count], row[count:-1], strict=True)):
-            left.imshow(maps[name][j], cmap="cividis", vmin=0, vmax=tops[j])
-            if name != names[0]:
-                right.imshow(abs(maps[name][j] - first[j]), cmap="cividis", vmin=0, vmax=tops[j])
-        _bars(row[-1], likely[name], classes, label)
-        row[0].set_ylabel(name)
-    for j, channel in enumerate(channels):
-        axes[0, j].set_title(f"channel {channel}", loc="left", fontsize=8)
-        if len(names) > 1:
-            axes[1, count + j].set_title(f"difference {channel}", loc="left", fontsize=8)
-    axes[0, count].imshow(image, cmap="gray_r", interpolation="nearest")
-    axes[0, count].set_title("the image", loc="left", fontsize=8)
-    for axis in axes[:, :-1].flat:
-        axis.set(xticks=[], yticks=[], frame_on=False)
-    return figure
-
-
-def _bars(axis, likely: np.ndarray, classes: Sequence[str], label: int) -> None:
-    """The three likeliest classes, the right one in blue and marked."""
-    for i, best in enumerate(np.argsort(-likely, kind="stable")[:3]):
-        colour = COLOURS[0] if best == label else COLOURS[5]
-        axis.barh(i, likely[best], color=colour, alpha=0.6)
-        mark = " ✓" if best == label else ""
-        axis.text(0.03, i, f"{classes[best]}{mark}", va="center", fontsize=8)
-    axis.set(xlim=(0, 1), ylim=(2.6, -0.6), xticks=[], yticks=[])

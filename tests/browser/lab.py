@@ -1,4 +1,4 @@
-"""A JupyterLab server of our own on a copy of the course, and a page of it in chromium."""
+"""A JupyterLab server of our own on a copy of the course, and a notebook of it in chromium."""
 
 import json
 import os
@@ -22,12 +22,11 @@ SETTINGS = {
 
 
 @contextmanager
-def server(folder: Path, theme: str = "light") -> Iterator[str]:
+def server(folder: Path) -> Iterator[str]:
     """Start JupyterLab on a copy of the notebooks; gives its address."""
     root, settings = folder / "course", folder / "settings"
     shutil.copytree(ROOT / "notebooks", root / "notebooks")
-    themes = {"apputils-extension/themes": {"theme": f"JupyterLab {theme.title()}"}}
-    for name, values in (SETTINGS | themes).items():
+    for name, values in SETTINGS.items():
         file = settings / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(values))
@@ -68,8 +67,9 @@ def _address(process: subprocess.Popen, log: Path) -> str:
 class Notebook:
     """A notebook in a page of the browser; collects what the console complains about."""
 
-    def __init__(self, browser, address: str, name: str, width: int = 1280):
-        self.page = browser.new_page(viewport={"width": width, "height": 900})
+    def __init__(self, browser, address: str, name: str):
+        self.page = browser.new_page(viewport={"width": 1280, "height": 900})
+        self.name = name.removesuffix(".ipynb")
         self.complaints: list[str] = []
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -91,3 +91,18 @@ class Notebook:
         return self.page.locator(
             f'.jp-OutputArea-output[data-mime-type="{kind}"]'
         ).all_inner_texts()
+
+    def widgets(self) -> list:
+        """The outermost boxes of the widgets that are shown, each with its live sentence."""
+        return self.page.locator(".widget-vbox:has([aria-live])").all()
+
+    def take_pictures(self) -> None:
+        """Pictures of every widget, in both themes and at two widths of the window."""
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        for theme in ("Dark", "Light"):
+            change = f"execute('apputils:change-theme', {{theme: 'JupyterLab {theme}'}})"
+            self.page.evaluate(f"window.jupyterapp.commands.{change}")
+            for width in (800, 1280):
+                self.page.set_viewport_size({"width": width, "height": 900})
+                for i, box in enumerate(self.widgets()):
+                    box.screenshot(path=SCREENSHOTS / f"{self.name}_{i}_{theme}_{width}.png")
