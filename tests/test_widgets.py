@@ -110,9 +110,10 @@ def test_three_vectors_say_what_lstsq_says(angle, angle_2):
         others = np.delete(state.X, j, 1)
         a = np.linalg.lstsq(others, state.X[:, j], rcond=1e-9)[0]
         assert np.allclose(state.guesses[:, j], others @ a)
-    free = [f"x_{j}" for j in range(3) if state.residuals[j] < 1e-9]
+    names = ("x₀", "x₁", "x₂")
+    free = [name for name, rest in zip(names, state.residuals, strict=True) if rest < 1e-9]
     assert all(name in state.sentence for name in free) and free
-    assert sum(f"x_{j}" in state.sentence for j in range(3)) == len(free)
+    assert sum(name in state.sentence for name in names) == len(free)
 
 
 def test_a_vector_without_length_is_refused():

@@ -158,7 +158,7 @@ def test_a_prediction_leaves_its_own_measurement_out(reader, ratios):
     part = (D[0.6] / D[0.3]) ** 0.5  # in √D; there is no error at 1
     assert np.isclose(board.at(0.6).predicted, 90 - part * 30)
     assert board.at(0.3).predicted is None  # nothing beyond it
-    assert "Measured: 10 %" in board.at(0.6).sentence
+    assert "Measured: 10%" in board.at(0.6).sentence
     assert "Measured" not in board.at(0.5).sentence and "Predicted" in board.at(0.5).sentence
 
 

@@ -122,7 +122,7 @@ def before_after(states: Sequence[Seen]) -> Figure:
         row[0].set_xlabel(f"{state.kept:.0%}, {state.repair}", fontsize=8)
     titles = {"image": 6, "original": 0, "pruned": 1, "difference": 6}
     for axis, (title, colour) in zip(rows[0], titles.items(), strict=False):
-        axis.set_title(title, loc="center", fontsize=9, y=1.02, pad=0, color=COLOURS[colour])
+        axis.set_title(title, loc="center", fontsize=9, y=1.05, pad=0, color=COLOURS[colour])
     return figure
 
 

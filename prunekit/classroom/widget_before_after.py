@@ -55,9 +55,10 @@ class Seen:
             f"{self.classes[odds.argmax()]} ({odds.max():.0%} sure)"
             for odds in (self.before_odds, self.after_odds)
         ]
-        channel = f"{self.lost:.0%} of channel {self.channel}'s map is wrong"
+        part = f"{self.lost:.0%}" if self.lost <= 1 else "more than 100%"  # it is nearly silent
+        channel = f"{part} of channel {self.channel}'s map is wrong"
         if self.gone:
-            channel = f"channel {self.channel} is gone, the others miss {self.lost:.0%} of its map"
+            channel = f"channel {self.channel} is gone, the others miss {part} of its map"
         return (
             f"{self.kept:.0%} of the MACs, {self.repair}: {channel}. The original says "
             f"{answers[0]}, the pruned network {answers[1]}; it is {self.classes[self.label]}."

@@ -47,9 +47,9 @@ class Chosen:
         )
         words = [f"With {self.target:.0%} of the MACs PRO removes {gone}."]
         if self.predicted is not None:
-            words.append(f"Predicted accuracy: {self.predicted:.0f} %.")
+            words.append(f"Predicted accuracy: {self.predicted:.0f}%.")
         if self.target in self.measured:
-            words.append(f"Measured: {self.measured[self.target]:.0f} %.")
+            words.append(f"Measured: {self.measured[self.target]:.0f}%.")
         return " ".join(words)
 
 

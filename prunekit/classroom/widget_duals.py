@@ -38,7 +38,7 @@ class Plane:
     def sentence(self) -> str:
         left = self.residuals / self.energies
         if len(left) == 3:
-            free = [f"x_{j}" for j in range(3) if left[j] < 1e-9]
+            free = [f"x{'₀₁₂'[j]}" for j in range(3) if left[j] < 1e-9]
             return (
                 f"Three vectors in a plane have no duals. The others can say all of "
                 f"{', '.join(free)}; but only one may go for free."

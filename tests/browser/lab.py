@@ -99,10 +99,13 @@ class Notebook:
     def take_pictures(self) -> None:
         """Pictures of every widget, in both themes and at two widths of the window."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        hide = {800: "collapseLeft", 1280: "expandLeft"}
         for theme in ("Dark", "Light"):
             change = f"execute('apputils:change-theme', {{theme: 'JupyterLab {theme}'}})"
             self.page.evaluate(f"window.jupyterapp.commands.{change}")
             for width in (800, 1280):
                 self.page.set_viewport_size({"width": width, "height": 900})
+                # a narrow window has no room for the list of files
+                self.page.evaluate(f"window.jupyterapp.shell.{hide[width]}()")
                 for i, box in enumerate(self.widgets()):
                     box.screenshot(path=SCREENSHOTS / f"{self.name}_{i}_{theme}_{width}.png")
