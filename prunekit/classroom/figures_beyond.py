@@ -79,6 +79,7 @@ def against_images(
     axis.set_xticks(ticks, [str(count) for count in ticks])
     axis.set_xticks([], minor=True)
     axis.set(xlabel="images that the weights were fitted to", xlim=(ticks[0] / 1.15, None))
+    axis.margins(y=0.12)  # room for a name below the lowest point
     return figure
 
 
