@@ -230,6 +230,15 @@ def minutes_are_declared(page):
 
 
 @rule_of_walkthroughs
+def head_says_whose_it_is(page):
+    head = "".join(cell.source for cell in page.notebook.cells[:3])
+    if "Nothing here comes from the three papers" not in head:
+        for mark in ("[abstract]", "[derived]", "[choice]"):
+            if mark not in head:
+                yield f"its first three cells do not say what is {mark}"
+
+
+@rule_of_walkthroughs
 def neighbours_are_named(page):
     last = page.notebook.cells[-1].source
     number = page.path.name[:2]
@@ -280,7 +289,7 @@ def test_notebook_is_valid(path):
 
 def good() -> nbformat.NotebookNode:
     """A notebook without a fault."""
-    first = "# Count\n\ntime: 5 min to read, 1 s to compute"
+    first = "# Count\n\ntime: 5 min to read, 1 s to compute [abstract] [derived] [choice]"
     sections = "\n\n".join(f"## {name}" for name in SECTIONS)
     code = new_code_cell(
         "show(figure, alt='one bar')",
@@ -358,6 +367,7 @@ FAULTS: list[tuple[str, Callable]] = [
     ("no_absolute_path", code("1", stream("/opt/python/lib/x.py:3: Warning"))),
     ("sections_are_there", lambda n: n.cells.pop(2)),
     ("minutes_are_declared", prose("# Count", cell=0)),
+    ("head_says_whose_it_is", prose("# Count [abstract] [choice]", cell=0)),
     ("neighbours_are_named", prose("next: [b](neighbour.ipynb)", cell=-1)),
     ("neighbours_are_named", prose("previous: a · next: b", cell=-1)),
     ("links_resolve", prose("[a](missing.ipynb)")),
