@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+PATIENCE = 180_000  # ms, for a page on a slow machine
 SCREENSHOTS = ROOT / "build" / "screenshots"  # for the eye; nothing compares them
 
 SETTINGS = {
@@ -69,12 +70,13 @@ class Notebook:
 
     def __init__(self, browser, address: str, name: str):
         self.page = browser.new_page(viewport={"width": 1280, "height": 900})
+        self.page.set_default_timeout(PATIENCE)
         self.name = name.removesuffix(".ipynb")
         self.complaints: list[str] = []
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(f"{address}/lab/tree/notebooks/{name}")
-        self.page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=120_000)
+        self.page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
         self.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.ready")
 
     def _hear(self, message) -> None:
