@@ -15,3 +15,18 @@ def assert_house_style(figure):
     assert all(image.get_cmap().name == "cividis" for image in images)
     known = {colour.lower() for colour in (*style.COLOURS, style.GREY, "#000000", "#ffffff")}
     assert {to_hex(line.get_color()) for axis in figure.axes for line in axis.lines} <= known
+
+
+def assert_no_text_is_cut(figure):
+    """Titles, labels and all that is written inside stay on the page, to a pixel."""
+    figure.draw_without_rendering()
+    for axis in figure.axes:
+        low, high = sorted(axis.get_ylim())  # ticks beyond are not drawn
+        ticks = zip(axis.get_yticks(), axis.get_yticklabels(), strict=True)
+        names = [label for at, label in ticks if low <= at <= high]
+        titles = (axis.title, axis._left_title, axis.xaxis.label, axis.yaxis.label)
+        for text in (*axis.texts, *names, *titles):
+            if text.get_text():
+                box = text.get_window_extent()
+                assert -1 <= box.x0 and box.x1 <= figure.bbox.width + 1, text
+                assert -1 <= box.y0 and box.y1 <= figure.bbox.height + 1, text

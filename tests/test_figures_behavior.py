@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 from prunekit.classroom import figures_behavior as draw
 from prunekit.classroom import style
 
+from .house_style import assert_no_text_is_cut
+
 GENERATOR = np.random.default_rng(0)
 IMAGES = GENERATOR.random((6, 8, 8))
 SAID = GENERATOR.random((6, 3)).round(3)
@@ -61,15 +63,7 @@ def test_house_style(name):
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_no_text_leaves_the_figure(name):
-    figure = DRAWN[name]()
-    figure.draw_without_rendering()
-    for axis in figure.axes:
-        # also those that a panel of its own draws: titles and labels
-        for text in (*axis.texts, axis.title, axis.xaxis.label, axis.yaxis.label):
-            if text.get_text():
-                box = text.get_window_extent()
-                assert box.x0 >= -1 and box.x1 <= figure.bbox.width + 1, text
-                assert box.y0 >= -1 and box.y1 <= figure.bbox.height + 1, text
+    assert_no_text_is_cut(DRAWN[name]())
 
 
 def test_portraits_begin_with_the_loudest_image():

@@ -5,7 +5,7 @@ import pytest
 
 from prunekit.classroom import figures_beyond as figures
 
-from .house_style import assert_house_style
+from .house_style import assert_house_style, assert_no_text_is_cut
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 ROWS = {"lost": [(IMAGE, "cat", "dog"), (IMAGE, "ship", "truck")], "won": [(IMAGE, "frog", "bird")]}
@@ -36,13 +36,7 @@ def test_house_style(name):
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_no_text_is_cut(name):
-    figure = DRAWN[name]()
-    figure.draw_without_rendering()
-    for axis in figure.axes:
-        for text in [*axis.texts, axis.xaxis.label, axis.yaxis.label]:
-            box = text.get_window_extent()
-            assert box.width == 0 or (0 <= box.x0 and box.x1 <= figure.bbox.width), text
-            assert box.height == 0 or (0 <= box.y0 and box.y1 <= figure.bbox.height), text
+    assert_no_text_is_cut(DRAWN[name]())
 
 
 def test_answers_has_a_row_per_entry_and_both_answers_under_each_picture():

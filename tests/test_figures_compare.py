@@ -7,7 +7,7 @@ from matplotlib.colors import to_hex
 from prunekit.classroom import figures_compare as figures
 from prunekit.classroom.style import COLOURS, GREY
 
-from .house_style import assert_house_style
+from .house_style import assert_house_style, assert_no_text_is_cut
 
 POINTS = {
     "mine": [(80.0, True), (60.0, True)],
@@ -44,14 +44,7 @@ def test_house_style(name):
 
 @pytest.mark.parametrize("name", DRAWN)
 def test_no_text_is_cut(name):
-    figure = DRAWN[name]()
-    figure.draw_without_rendering()
-    for axis in figure.axes:
-        for text in [*axis.texts, *axis.get_yticklabels(), axis.title, axis._left_title]:
-            box = text.get_window_extent()
-            if text.get_text():
-                assert -1 <= box.x0 and box.x1 <= figure.bbox.width + 1, text
-                assert -1 <= box.y0 and box.y1 <= figure.bbox.height + 1, text
+    assert_no_text_is_cut(DRAWN[name]())
 
 
 def test_leaderboard_has_a_marker_per_cell_full_where_it_ties():

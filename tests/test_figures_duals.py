@@ -5,7 +5,7 @@ import pytest
 
 from prunekit.classroom import figures_duals as figures
 
-from .house_style import assert_house_style
+from .house_style import assert_house_style, assert_no_text_is_cut
 
 X = np.array([[2.0, 2.0], [0.0, 2.0]])
 DUALS = np.array([[0.5, 0.0], [-0.5, 0.5]])
@@ -45,13 +45,7 @@ def test_house_style(name):
 
 @pytest.mark.parametrize("name", ["duals", "guess", "dual_without", "guesses"])
 def test_no_text_is_cut(name):
-    figure = DRAWN[name]()
-    figure.draw_without_rendering()
-    for axis in figure.axes:
-        for text in axis.texts:
-            box = text.get_window_extent()
-            assert 0 <= box.x0 and box.x1 <= figure.bbox.width, text
-            assert 0 <= box.y0 and box.y1 <= figure.bbox.height, text
+    assert_no_text_is_cut(DRAWN[name]())
 
 
 def test_duals_draws_vectors_and_duals_at_one_scale():

@@ -5,7 +5,7 @@ import pytest
 
 from prunekit.classroom import figures_pro as figures
 
-from .house_style import assert_house_style
+from .house_style import assert_house_style, assert_no_text_is_cut
 
 CHANNELS = {"first": 4, "second": 8}
 CURVES = {"first": {3: 1.0, 2: 10.0, 1: 100.0}, "second": {6: 0.1, 4: 0.2, 2: 5.0}}
@@ -41,11 +41,7 @@ def test_house_style(name):
 
 @pytest.mark.parametrize("name", ["curves", "widths"])
 def test_no_text_is_cut(name):
-    figure = DRAWN[name]()
-    figure.draw_without_rendering()
-    for text in figure.axes[0].texts:
-        box = text.get_window_extent()
-        assert 0 <= box.x0 and box.x1 <= figure.bbox.width, text
+    assert_no_text_is_cut(DRAWN[name]())
 
 
 def test_curves_run_over_the_part_that_went():
