@@ -22,7 +22,7 @@ import prunekit as pk
 from prunekit.classroom import data, models
 from prunekit.classroom.pretrained import pretrained
 from prunekit.classroom.training import accuracy
-from prunekit.report import text_table
+from prunekit.results.report import text_table
 
 PUBLIC = "resnet20-12fca82f.th"
 ROWS = {  # name → options of prune

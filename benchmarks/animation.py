@@ -15,12 +15,13 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import prunekit as pk
-from prunekit import layers
-from prunekit.classroom import data, style
+from prunekit.classroom import data
+from prunekit.classroom.figures import style
 from prunekit.classroom.pretrained import pretrained
-from prunekit.classroom.widget_elimination import Eliminated, Film
-from prunekit.classroom.widget_view import png
-from prunekit.listening import listen
+from prunekit.classroom.widgets.elimination import Eliminated, Film
+from prunekit.classroom.widgets.view import png
+from prunekit.network import layers
+from prunekit.network.listening import listen
 
 LAYER, PRODUCER = "layer2.1.conv2", "layer2.1.conv1"  # 32 channels of 16×16 pixels, 3×3 kernels
 ROWS, COLUMNS = 4, 8

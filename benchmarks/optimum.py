@@ -23,13 +23,14 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 import prunekit as pk
-from prunekit.classroom import data, style
+from prunekit.algebra.least_squares import LeastSquares, columns_of
+from prunekit.classroom import data
+from prunekit.classroom.figures import style
 from prunekit.classroom.pretrained import pretrained
-from prunekit.inputs import calibration_batches
-from prunekit.layers import outgoing_weights
-from prunekit.least_squares import LeastSquares, columns_of
-from prunekit.listening import collect
-from prunekit.report import text_table
+from prunekit.network.inputs import calibration_batches
+from prunekit.network.layers import outgoing_weights
+from prunekit.network.listening import collect
+from prunekit.results.report import text_table
 
 RANDOM, REAL, CHANNELS, SWAPS = 100, 20, 12, 20
 FOLDER = Path(__file__).parent

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 import prunekit as pk
-from prunekit.classroom import data, style
+from prunekit.classroom import data
+from prunekit.classroom.figures import style
 from prunekit.classroom.pretrained import pretrained
 from prunekit.classroom.training import accuracy
-from prunekit.layers import listened
+from prunekit.network.layers import listened
 
 BUDGETS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 METHODS = {

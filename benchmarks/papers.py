@@ -26,8 +26,8 @@ from benchmarks.accuracy import network
 from prunekit.classroom import data
 from prunekit.classroom.pretrained import pretrained
 from prunekit.classroom.training import accuracy
-from prunekit.methods import METHODS
-from prunekit.report import text_table
+from prunekit.pipeline.methods import METHODS
+from prunekit.results.report import text_table
 
 TESTED = 2000  # test images of part 1; part 2 takes all
 RATIOS = (0.25, 0.5, 0.75)

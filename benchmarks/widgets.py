@@ -13,12 +13,12 @@ from time import perf_counter
 import torch
 
 import prunekit as pk
-from prunekit import layers
 from prunekit.classroom import data, widgets
 from prunekit.classroom.pretrained import pretrained
-from prunekit.classroom.widget_view import Interactive, Slider
-from prunekit.listening import listen
-from prunekit.report import text_table
+from prunekit.classroom.widgets.view import Interactive, Slider
+from prunekit.network import layers
+from prunekit.network.listening import listen
+from prunekit.results.report import text_table
 
 MOVES = 20
 KEPT = (0.4, 0.7)

@@ -3,22 +3,22 @@
 The public names, in course order.
 """
 
+from prunekit.algebra.elimination import Elimination
+from prunekit.algebra.least_squares import LeastSquares
+from prunekit.algebra.moments import Moments
+from prunekit.algebra.statistics import Statistics
 from prunekit.biorthogonal import LeaveOneOut, dual_vectors, leave_one_out
 from prunekit.coding import behaviors, similarity
-from prunekit.cost import Latency, count_macs, count_params, measure_latency
-from prunekit.elimination import Elimination
-from prunekit.files import load, save
-from prunekit.least_squares import LeastSquares
-from prunekit.moments import Moments
-from prunekit.network import find_sites
-from prunekit.optimizer import optimize_ratios
-from prunekit.pipeline import PruningResult, prune
-from prunekit.ratios import Ratios
+from prunekit.network.cost import Latency, count_macs, count_params, measure_latency
+from prunekit.network.finding import find_sites
+from prunekit.network.recalibration import recalibrate_batchnorm
+from prunekit.network.sites import Site
+from prunekit.pipeline.optimizer import optimize_ratios
+from prunekit.pipeline.pruning import PruningResult, prune
+from prunekit.pipeline.ratios import Ratios
 from prunekit.reap import eliminate
-from prunekit.recalibration import recalibrate_batchnorm
-from prunekit.report import Report
-from prunekit.site_statistics import Statistics
-from prunekit.sites import Site
+from prunekit.results.files import load, save
+from prunekit.results.report import Report
 from prunekit.unification import Unification, unify
 
 __version__ = "0.1.0"

@@ -10,8 +10,8 @@ import torch
 from sklearn.linear_model import lars_path_gram
 from torch import Tensor
 
-from prunekit.elimination import Elimination
-from prunekit.site_statistics import Statistics
+from prunekit.algebra.elimination import Elimination
+from prunekit.algebra.statistics import Statistics
 
 __all__ = [
     "activation",

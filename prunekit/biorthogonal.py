@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from prunekit.moments import check_matrix
+from prunekit.algebra.moments import check_matrix
 
 __all__ = [
     "LeaveOneOut",

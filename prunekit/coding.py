@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunekit.given import frozen_copy, undisturbed
-from prunekit.inputs import Inputs, calibration_batches
-from prunekit.listening import heard, listen
-from prunekit.moments import Moments, check_matrix, float64
-from prunekit.network import listener
+from prunekit.algebra.moments import Moments, check_matrix, float64
+from prunekit.network.finding import listener
+from prunekit.network.given import frozen_copy, undisturbed
+from prunekit.network.inputs import Inputs, calibration_batches
+from prunekit.network.listening import heard, listen
 
 __all__ = ["behaviors", "similarity"]
 

@@ -17,10 +17,17 @@ each layer has an impact on the outputs of the final layer. Our choice: D, both 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, combinations_with_replacement, product
-
-from prunekit.sites import Site
+from typing import Protocol
 
 __all__ = ["Decision", "Unreachable", "descend", "give_back", "levels_of", "that_save", "trade"]
+
+
+class Site(Protocol):
+    """What has channels to give; in practice a `prunekit.Site`."""
+
+    name: str
+    channels: int
+
 
 Widths = dict[Site, int]  # channels that stay at each site
 Levels = Mapping[Site, Sequence[int]]  # the widths that each site may take, largest first

@@ -21,10 +21,10 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from prunekit.elimination import Elimination, Step
-from prunekit.least_squares import LeastSquares, columns_of
-from prunekit.moments import Moments
-from prunekit.site_statistics import Statistics
+from prunekit.algebra.elimination import Elimination, Step
+from prunekit.algebra.least_squares import LeastSquares, columns_of
+from prunekit.algebra.moments import Moments
+from prunekit.algebra.statistics import Statistics
 
 __all__ = ["SCORES", "eliminate", "reap"]
 

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from prunekit.elimination import Elimination
-from prunekit.moments import Moments, check_matrix
-from prunekit.site_statistics import Statistics
+from prunekit.algebra.elimination import Elimination
+from prunekit.algebra.moments import Moments, check_matrix
+from prunekit.algebra.statistics import Statistics
 
 __all__ = ["Unification", "Union", "unify", "unify_site"]
 

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from prunekit.classroom import style
+from prunekit.classroom.figures import style
 
 
 def assert_house_style(figure):

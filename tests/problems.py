@@ -2,7 +2,7 @@
 
 import torch
 
-from prunekit.least_squares import columns_of
+from prunekit.algebra.least_squares import columns_of
 
 F64 = torch.float64
 

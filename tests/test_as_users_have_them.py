@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 import prunekit as pk
-from prunekit import graph
+from prunekit.network import graph
 
 from .networks import TwoInputs, chain
 
@@ -396,7 +396,7 @@ def test_a_trace_that_never_ends_is_given_up(monkeypatch):
             pass
 
     monkeypatch.setattr(graph, "TIME_LIMIT", 0.2)
-    monkeypatch.setattr("prunekit.structure.trace", forever)
+    monkeypatch.setattr("prunekit.network.structure.trace", forever)
     before = threads()
     sites = pk.find_sites(chain(), ONE)
     assert sites and all("no end after 0.2 seconds" in site.reason for site in sites)
@@ -411,7 +411,7 @@ def test_an_interrupt_while_tracing_leaves_no_thread(monkeypatch):
             pass
 
     before = threads()
-    monkeypatch.setattr("prunekit.structure.trace", forever)
+    monkeypatch.setattr("prunekit.network.structure.trace", forever)
     wait = threading.Thread.join
 
     def join(self, timeout=None):

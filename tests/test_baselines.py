@@ -13,8 +13,8 @@ from torch import nn
 
 import prunekit as pk
 from prunekit import baselines
-from prunekit.front_to_back import Options, statistics_of
-from prunekit.layers import answered, listened
+from prunekit.network.layers import answered, listened
+from prunekit.pipeline.front_to_back import Options, statistics_of
 
 from .problems import F64, of, refit
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import prunekit as pk
-from prunekit.network import ignored_names
+from prunekit.network.finding import ignored_names
 
 from .networks import Twice, chain
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 import prunekit as pk
-from prunekit.layers import answered, listened
-from prunekit.listening import collect, heard, sample_rows
-from prunekit.sites import Listener
+from prunekit.network.layers import answered, listened
+from prunekit.network.listening import collect, heard, sample_rows
+from prunekit.network.sites import Listener
 
 from .networks import TwoInputs, chain
 from .problems import F64, deficient, problem

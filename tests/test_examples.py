@@ -11,7 +11,7 @@ import torch
 import prunekit
 
 # by name: as an attribute of the package, prune is the function and not its file
-NAMES = [info.name for info in pkgutil.iter_modules(prunekit.__path__, "prunekit.")]
+NAMES = [info.name for info in pkgutil.walk_packages(prunekit.__path__, "prunekit.")]
 MODULES = [importlib.import_module(name) for name in NAMES if not name.endswith("__main__")]
 
 
@@ -32,8 +32,10 @@ def test_examples(module):
 
 
 def test_the_example_of_a_method_of_your_own_is_among_them():
-    (pipeline,) = (module for module in MODULES if module.__name__ == "prunekit.pipeline")
-    (found,) = (test for test in examples(pipeline) if test.name == "prunekit.pipeline.prune")
+    (pipeline,) = (module for module in MODULES if module.__name__ == "prunekit.pipeline.pruning")
+    (found,) = (
+        test for test in examples(pipeline) if test.name == "prunekit.pipeline.pruning.prune"
+    )
     assert any("def quietest_first(site)" in example.source for example in found.examples)
 
 

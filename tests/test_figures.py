@@ -11,8 +11,9 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
-from prunekit.classroom import data, figures, style
-from prunekit.report import Report, Row
+from prunekit.classroom import data, figures
+from prunekit.classroom.figures import style
+from prunekit.results.report import Report, Row
 
 SITES = (
     Row("first", 16, 8, tuple(range(8)), 0.1, 50, None, 72),

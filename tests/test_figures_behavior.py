@@ -6,8 +6,8 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from prunekit.classroom import figures_behavior as draw
-from prunekit.classroom import style
+from prunekit.classroom.figures import behavior as draw
+from prunekit.classroom.figures import style
 
 from .house_style import assert_no_text_is_cut
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from prunekit.classroom import figures_beyond as figures
+from prunekit.classroom.figures import beyond as figures
 
 from .house_style import assert_house_style, assert_no_text_is_cut
 

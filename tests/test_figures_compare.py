@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from prunekit.classroom import figures_compare as figures
-from prunekit.classroom.style import COLOURS, GREY
+from prunekit.classroom.figures import compare as figures
+from prunekit.classroom.figures.style import COLOURS, GREY
 
 from .house_style import assert_house_style, assert_no_text_is_cut
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from prunekit.layers import (
+from prunekit.network.layers import (
     answered,
     by_channel,
     listened,

@@ -15,7 +15,7 @@ from prunekit.classroom.leaderboard import compare
 from prunekit.classroom.pretrained import pretrained
 from prunekit.classroom.ranking import Row, paired_difference, ranked
 from prunekit.classroom.training import accuracy
-from prunekit.methods import METHODS
+from prunekit.pipeline.methods import METHODS
 
 MODEL = pretrained("mlp-digits")
 TRAIN, TEST = data.digits("train").sample(200), data.digits("test")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import prunekit as pk
-from prunekit.inputs import flat_outputs
+from prunekit.network.inputs import flat_outputs
 from tests.zoo import ZOO, call, duplicate
 
 # no channels to prune, and why

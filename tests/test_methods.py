@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 import prunekit as pk
-from prunekit.methods import METHODS
-from prunekit.repair import REPAIRS
+from prunekit.pipeline.methods import METHODS
+from prunekit.pipeline.repair import REPAIRS
 from prunekit.unification import unify_site
 
 from .problems import F64

@@ -12,8 +12,8 @@ from prunekit.classroom import models
 
 from .networks import TwoInputs, chain
 
-pipeline = importlib.import_module("prunekit.pipeline")
-site_reading = importlib.import_module("prunekit.site_reading")
+pipeline = importlib.import_module("prunekit.pipeline.pruning")
+site_reading = importlib.import_module("prunekit.network.reading")
 
 IMAGES = torch.randn(40, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 ONE = IMAGES[:1]

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import prunekit as pk
-from prunekit import files, plans
+from prunekit.results import files, plans
 
 from .networks import TwoInputs, chain
 
@@ -278,7 +278,7 @@ def test_what_cannot_be_saved_or_replayed(result, tmp_path):
     odd = pk.PruningResult(Odd(2, 2), result.report, result.plan)
     with pytest.raises(ValueError, match="_extra_state"):
         pk.save(odd, tmp_path / "small.pt")
-    with pytest.raises(TypeError, match="plan must be a prunekit.plans.Plan, got dict"):
+    with pytest.raises(TypeError, match="plan must be a prunekit.results.plans.Plan, got dict"):
         plans.replay(chain(), {"0": (1,)})
     with pytest.raises(TypeError, match="must be a torch.nn.Module, got str"):
         plans.replay("network", result.plan)

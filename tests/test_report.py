@@ -1,6 +1,5 @@
 """The report as a table, as HTML, as data and in a line."""
 
-import importlib
 import json
 import re
 
@@ -9,7 +8,7 @@ import torch
 from torch import nn
 
 import prunekit as pk
-from prunekit.report import Report, Row
+from prunekit.results.report import Report, Row
 
 from .networks import chain
 
@@ -85,7 +84,7 @@ def test_nothing_to_count_is_said():
 
 
 def test_a_budget_of_nothing_is_refused(monkeypatch):
-    monkeypatch.setattr(importlib.import_module("prunekit.budget"), "count_macs", lambda *_: 0)
+    monkeypatch.setattr("prunekit.pipeline.budget.count_macs", lambda *_: 0)
     with pytest.raises(ValueError, match="no MACs that can be counted.*give pruning_ratio"):
         pk.prune(chain(), IMAGES[:1], IMAGES, target_macs=0.5, progress=False)
 

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 import prunekit as pk
-from prunekit.classroom.widget_duals import plane
-from prunekit.classroom.widget_elimination import Film
-from prunekit.classroom.widget_neurons import Neurons
+from prunekit.classroom.widgets.duals import plane
+from prunekit.classroom.widgets.elimination import Film
+from prunekit.classroom.widgets.neurons import Neurons
 
 from .problems import problem, refit
 

@@ -10,10 +10,10 @@ from torch import nn
 import prunekit as pk
 from prunekit.classroom import data, models, widgets
 from prunekit.classroom.training import accuracy
-from prunekit.classroom.widget_before_after import BeforeAfter
-from prunekit.classroom.widget_budget import Budget, measure
-from prunekit.network import find_sites
-from prunekit.widths import macs_cost
+from prunekit.classroom.widgets.before_after import BeforeAfter
+from prunekit.classroom.widgets.budget import Budget, measure
+from prunekit.network.finding import find_sites
+from prunekit.network.widths import macs_cost
 
 from .problems import problem, refit
 

@@ -14,14 +14,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 import prunekit as pk
-from prunekit.classroom import figures_widgets as figures
-from prunekit.classroom.style import new
-from prunekit.classroom.widget_before_after import Seen
-from prunekit.classroom.widget_budget import Chosen
-from prunekit.classroom.widget_duals import plane
-from prunekit.classroom.widget_elimination import Film
-from prunekit.classroom.widget_neurons import Neurons
-from prunekit.classroom.widget_view import Choice, Interactive, Slider
+from prunekit.classroom.figures import moving as figures
+from prunekit.classroom.figures.style import new
+from prunekit.classroom.widgets.before_after import Seen
+from prunekit.classroom.widgets.budget import Chosen
+from prunekit.classroom.widgets.duals import plane
+from prunekit.classroom.widgets.elimination import Film
+from prunekit.classroom.widgets.neurons import Neurons
+from prunekit.classroom.widgets.view import Choice, Interactive, Slider
 
 from .house_style import assert_house_style
 from .problems import problem

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 import prunekit as pk
-from prunekit import surgery
 from prunekit.classroom import models
-from prunekit.cost import macs_by_layer, take_turns
-from prunekit.given import frozen_copy
-from prunekit.widths import latency_cost, macs_cost, params_cost
+from prunekit.network import surgery
+from prunekit.network.cost import macs_by_layer, take_turns
+from prunekit.network.given import frozen_copy
+from prunekit.network.widths import latency_cost, macs_cost, params_cost
 
 from .networks import TwoInputs, chain
 

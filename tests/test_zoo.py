@@ -10,8 +10,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 import prunekit as pk
-from prunekit import surgery
-from prunekit.inputs import flat_outputs, tensors
+from prunekit.network import surgery
+from prunekit.network.inputs import flat_outputs, tensors
 from tests.zoo import ZOO, call, duplicate, with_duplicates
 from tests.zoo.duplicates import pair
 

@@ -19,9 +19,9 @@ from tqdm.auto import tqdm
 import prunekit as pk
 from prunekit.classroom.data import ImageSet
 from prunekit.classroom.ranking import Leaderboard, Row, ranked
-from prunekit.given import frozen_copy
-from prunekit.inputs import calibration_batches, check_example, described, device_of
-from prunekit.methods import Method, resolve
+from prunekit.network.given import frozen_copy
+from prunekit.network.inputs import calibration_batches, check_example, described, device_of
+from prunekit.pipeline.methods import Method, resolve
 
 __all__ = ["compare"]
 
@@ -45,9 +45,9 @@ def compare(
 
     Parameters
     ----------
-    methods : a list, or a dict {label: entry}. An entry is a name of `prunekit.methods.METHODS`, a
-        callable from a site's `Statistics` to an `Elimination`, a pair (either of them, repair), or
-        a dict of options of `prunekit.prune`
+    methods : a list, or a dict {label: entry}. An entry is a name of
+        `prunekit.pipeline.methods.METHODS`, a callable from a site's `Statistics` to an
+        `Elimination`, a pair (either of them, repair), or a dict of options of `prunekit.prune`
     model : the network; it is not touched
     data : (calibration, test): images without labels as `prunekit.prune` takes them, or an
         `ImageSet`; and an `ImageSet`, a pair (inputs, labels), or batches of them. They should not

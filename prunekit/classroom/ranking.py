@@ -13,8 +13,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from prunekit.classroom import figures_compare
-from prunekit.report import WIDTH, text_table
+from prunekit.classroom.figures import compare as figures_compare
+from prunekit.results.report import WIDTH, text_table
 
 __all__ = ["Leaderboard", "Row", "paired_difference", "ranked"]
 

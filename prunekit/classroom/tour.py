@@ -6,11 +6,11 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 import prunekit as pk
-from prunekit.budget import check_target
 from prunekit.classroom import data
 from prunekit.classroom.pretrained import pretrained
 from prunekit.classroom.training import accuracy
-from prunekit.report import text_table
+from prunekit.pipeline.budget import check_target
+from prunekit.results.report import text_table
 
 __all__ = ["Line", "compare", "main", "table"]
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from prunekit.report import text_table
+from prunekit.results.report import text_table
 
 __all__ = ["SIGNS", "Row", "summary", "write"]
 

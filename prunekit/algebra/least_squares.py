@@ -1,0 +1,134 @@
+"""Least squares from second moments: the problem that one layer poses, and its solution.
+
+Y ≈ XW + b, where X is what the next layer hears and Y what it should answer. Neither is kept: G and
+B suffice, however many samples there were.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from prunekit.algebra.moments import Moments
+
+__all__ = ["LeastSquares", "columns_of"]
+
+SINGULAR = 1e-10  # what counts as zero beside the energy of a column of X
+
+
+@dataclass(frozen=True)
+class LeastSquares:
+    """min ‖Y − XW − b‖² + λ‖W − W⁰‖², known by its second moments.
+
+    Attributes
+    ----------
+    gram, cross : G (d, d) and B (d, outputs)
+    energy : ‖Y‖² per output (outputs,), of the same (centred) Y
+    weights : W⁰ (d, outputs), what the ridge pulls towards
+    ridge : λ, in units of G
+    mean_x, mean_y : b = mean_y − mean_x·W
+    count : samples behind the moments; per output where several layers are joined
+    """
+
+    gram: Tensor
+    cross: Tensor
+    energy: Tensor
+    weights: Tensor
+    ridge: float
+    mean_x: Tensor
+    mean_y: Tensor
+    count: int | Tensor
+
+    @classmethod
+    def from_moments(
+        cls,
+        moments: Moments,
+        weights: Tensor | None = None,
+        bias: Tensor | None = None,
+        *,
+        centered: bool = True,
+        ridge: float = 1e-5,
+    ) -> "LeastSquares":
+        """The problem of ``moments``; ``ridge`` is relative to the mean of diag(G)."""
+        if not 0 <= ridge < float("inf"):
+            raise ValueError(f"ridge must be 0 or more (relative to mean diag(G)), got {ridge}")
+        if not torch.as_tensor(moments.count).any():
+            raise ValueError("moments are empty: call update(X, Y) first")
+        d, outputs = moments.scatter_xy.shape
+        W0 = torch.zeros_like(moments.scatter_xy) if weights is None else weights.double()
+        b0 = torch.zeros_like(moments.mean_y) if bias is None else bias.double()
+        if tuple(W0.shape) != (d, outputs):
+            raise ValueError(
+                f"weights must be (d, outputs) = ({d}, {outputs}), got {tuple(W0.shape)}"
+            )
+        if centered:
+            G, B, yy = moments.scatter_xx, moments.scatter_xy, moments.scatter_yy
+            mean_x, mean_y = moments.mean_x, moments.mean_y
+        else:  # the bias stays b⁰: fit Y − b⁰ by XW
+            G, mean_x, mean_y = moments.gram, torch.zeros_like(moments.mean_x), b0
+            dy = moments.mean_y - b0  # mean of Y − b⁰
+            B = moments.cross_less(b0)
+            yy = moments.scatter_yy + moments.count * dy * dy
+        ridge = ridge * G.diagonal().mean().item()
+        return cls(G, B, yy, W0, ridge, mean_x, mean_y, moments.count)
+
+    @cached_property
+    def rank(self) -> int:
+        """Effective rank of G: how many columns of X are independent, to ten digits."""
+        lengths = self.gram.diagonal().clamp(min=0).sqrt()
+        G = self.gram / torch.outer(lengths, lengths).where(torch.outer(lengths, lengths) > 0, 1.0)
+        factor, failed = torch.linalg.cholesky_ex(G)
+        if not failed and factor.diagonal().min() > 1e-4:
+            return len(G)  # far from dependent: no need for the eigenvalues
+        values = torch.linalg.eigvalsh(G)
+        return int((values > SINGULAR * values.max()).sum())
+
+    def factorise(self, columns: Tensor | None = None) -> tuple[Tensor, float]:
+        """The Cholesky factor of G + λI, of the given columns (all by default), and λ.
+
+        Where that has none in float64 (dead or duplicate columns, fewer samples than columns), λ is
+        raised by 1e-10 of the mean of diag(G), which shares the weight of twins.
+        """
+        G = self.gram if columns is None else self.gram[columns][:, columns]
+        eye = torch.eye(len(G), dtype=G.dtype, device=G.device)
+        factor, failed = torch.linalg.cholesky_ex(G + self.ridge * eye)
+        if not failed and factor.diagonal().min() ** 2 >= 0.1 * SINGULAR * G.diagonal().max():
+            return factor, self.ridge
+        damping = self.ridge + SINGULAR * G.diagonal().mean().clamp(min=1e-100).item()
+        return torch.linalg.cholesky(G + damping * eye), damping
+
+    def inverse(self, columns: Tensor | None = None) -> Tensor:
+        """H = (G + λI)⁻¹ of the given columns (all of them by default), see `factorise`."""
+        return torch.cholesky_inverse(self.factorise(columns)[0])
+
+    def solve(self, columns: Tensor) -> Tensor:
+        """W (d, outputs) of least error that uses only ``columns``; the other rows are zero."""
+        # minimise ‖Y − X_S W‖² + λ‖W − W⁰_S‖²   ⇒   W = W⁰_S + H_S (B_S − G_SS W⁰_S)
+        H, W0 = self.inverse(columns), self.weights[columns]
+        W = torch.zeros_like(self.weights)
+        W[columns] = W0 + H @ (self.cross[columns] - self.gram[columns][:, columns] @ W0)
+        return W
+
+    def error(self, W: Tensor, b: Tensor | None = None, scale: Tensor | None = None) -> float:
+        """‖Y − XW − b‖², summed over samples and outputs; with the best b unless one is given.
+
+        ``scale`` (outputs,) multiplies each output first.
+        """
+        # ‖Y‖² − 2 tr(WᵀB) + tr(WᵀGW)
+        errors = self.energy - 2 * (W * self.cross).sum(0) + (W * (self.gram @ W)).sum(0)
+        if b is not None:
+            errors = errors + self.count * (self.bias(W) - b).square()
+        if scale is not None:
+            errors = errors * scale.square()
+        return max(errors.sum().item(), 0.0)
+
+    def bias(self, W: Tensor) -> Tensor:
+        """b = mean(Y) − mean(X)·W (outputs,)."""
+        return self.mean_y - self.mean_x @ W
+
+
+def columns_of(channels: Tensor, block_size: int) -> Tensor:
+    """The columns of X that belong to ``channels``: block_size of them each, in order."""
+    offsets = torch.arange(block_size, device=channels.device)
+    return (channels[:, None] * block_size + offsets).flatten()

@@ -1,0 +1,131 @@
+"""What a network costs: multiply-accumulates, parameters, seconds."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from prunekit.network.given import undisturbed
+from prunekit.network.inputs import call, check_example, first_pass, map_tensors
+
+__all__ = [
+    "Latency",
+    "count_macs",
+    "count_params",
+    "macs_by_layer",
+    "measure_latency",
+    "take_turns",
+]
+
+
+@undisturbed
+def count_macs(model: nn.Module, example_inputs: Any) -> int:
+    """Multiply-accumulates of one forward pass at batch size 1.
+
+    Counted by ``torch.utils.flop_counter`` (2 of its FLOPs are 1 MAC): convolutions, linear layers
+    and matrix products; additions, batch norms and activations count nothing.
+    """
+    return _counted(model, example_inputs).get_total_flops() // 2
+
+
+@undisturbed
+def macs_by_layer(model: nn.Module, example_inputs: Any) -> dict[str, int]:
+    """The same for each module by name, with all that it contains; "" is the whole network."""
+    counts = _counted(model, example_inputs).get_flop_counts()
+    root = type(model).__name__
+    names = {key: key.removeprefix(root + ".") for key in counts if key not in ("Global", root)}
+    layers = {name: sum(counts[key].values()) // 2 for key, name in names.items()}
+    return {"": sum(counts["Global"].values()) // 2, **layers}
+
+
+@torch.no_grad()
+def _counted(model: nn.Module, example_inputs: Any) -> FlopCounterMode:
+    """The counter after one forward pass of one sample."""
+    inputs = map_tensors(lambda value: value[:1], check_example(example_inputs, model))
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with _no_shortcuts(), FlopCounterMode(display=False) as counter:
+            first_pass(model, inputs)
+    finally:
+        for module, training in modes:
+            module.training = training
+    return counter
+
+
+@contextmanager
+def _no_shortcuts() -> Iterator[None]:
+    """Without the fused attention of `nn.TransformerEncoderLayer`, which the counter cannot see."""
+    usual = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(usual)
+
+
+def count_params(model: nn.Module) -> int:
+    """Numbers that training adjusts: elements of all parameters, shared ones once."""
+    return sum(p.numel() for p in model.parameters())
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds per forward pass: the median, and the range of the middle half of the runs."""
+
+    median: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{1e3 * self.median:.1f} ms ({1e3 * self.low:.1f} to {1e3 * self.high:.1f})"
+
+
+def measure_latency(
+    model: nn.Module, example_inputs: Any, *, repeats: int = 30, warmup: int = 5
+) -> Latency:
+    """Time forward passes of ``example_inputs`` as they are, whatever their batch size.
+
+    Parameters
+    ----------
+    repeats, warmup : passes that are timed, and passes before them that are not
+
+    Returns
+    -------
+    Latency in seconds. The machine's other work shows: compare medians measured in one run.
+    """
+    return take_turns((model,), example_inputs, repeats=repeats, warmup=warmup)[0]
+
+
+@torch.no_grad()
+def take_turns(
+    models: Sequence[nn.Module], example_inputs: Any, *, repeats: int = 30, warmup: int = 5
+) -> list[Latency]:
+    """`measure_latency` of several networks, pass by pass in turn, so that they can be compared."""
+    if repeats < 1 or warmup < 0:
+        raise ValueError(f"repeats must be 1 or more, warmup 0 or more, got {repeats}, {warmup}")
+    inputs = [check_example(example_inputs, model) for model in models]
+    on_gpu = any(p.is_cuda for model in models for p in model.parameters())
+    modes = [(module, module.training) for model in models for module in model.modules()]
+    seconds: list[list[float]] = [[] for _ in models]
+    for model in models:
+        model.eval()
+    try:
+        for _ in range(warmup + repeats):
+            for model, example, times in zip(models, inputs, seconds, strict=True):
+                start = time.perf_counter()
+                call(model, example)
+                if on_gpu:
+                    torch.cuda.synchronize()
+                times.append(time.perf_counter() - start)
+    finally:
+        for module, training in modes:
+            module.training = training
+    timed = [sorted(times[warmup:]) for times in seconds]
+    return [Latency(median(t), t[len(t) // 4], t[(3 * len(t)) // 4]) for t in timed]

@@ -1,0 +1,180 @@
+"""Where a network can be pruned: channels, who makes them, who hears them, or why not.
+
+The structure is traced by torch-pruning's dependency graph, on a copy, once. What comes out is
+data: a `Site` names the modules to cut and which of their indices belong to each channel, so that
+`prunekit.network.surgery` can cut any copy without tracing again. Every site without a reason
+against it is then put to the test: channels removed must act exactly as those channels silenced.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from torch import nn
+
+from prunekit.network.attention import heads
+from prunekit.network.given import frozen_copy, has_hooks, undisturbed
+from prunekit.network.graph import bounded, called_layers, is_depthwise
+from prunekit.network.inputs import Inputs, check_example, first_pass, flat_outputs, map_tensors
+from prunekit.network.layers import LAYERS, width
+from prunekit.network.sites import Listener, Site
+from prunekit.network.structure import Structure
+from prunekit.network.verify import verify
+
+__all__ = ["Listener", "Site", "find_sites", "ignored_names", "listener"]
+
+
+def listener(model: nn.Module, name: str, example: Inputs) -> Listener | None:
+    """The one layer that hears all that layer ``name`` makes, or None."""
+    layer = model.get_submodule(name)
+    if not isinstance(layer, LAYERS) or is_depthwise(layer):
+        return None
+    site = Structure(model, example).site(name, residual=False)
+    return site.listeners[0] if len(site.listeners) == 1 else None
+
+
+def ignored_names(model: nn.Module, ignored_layers: Iterable[str | nn.Module | type]) -> set[str]:
+    """Names of layers to leave alone, by name, pattern, module or type; containers count whole."""
+    if isinstance(ignored_layers, str | nn.Module | type) or not isinstance(
+        ignored_layers, Iterable
+    ):
+        ignored_layers = (ignored_layers,)
+    names = dict(model.named_modules())
+    found: set[str] = set()
+    for item in ignored_layers:
+        if isinstance(item, str):
+            hits = {name for name in names if name == item or fnmatchcase(name, item)}
+        elif isinstance(item, nn.Module):
+            hits = {name for name, module in names.items() if module is item}
+        elif isinstance(item, type):
+            hits = {name for name, module in names.items() if isinstance(module, item)}
+        else:
+            raise TypeError(
+                "ignored_layers must hold names, patterns, modules or types of layers, "
+                f"got {item!r:.80}"
+            )
+        if not hits and not isinstance(item, type):
+            raise ValueError(
+                f"ignored_layers: {item!r:.80} is not a layer of this model; "
+                "names are those of model.named_modules(), patterns match them"
+            )
+        found |= {
+            n for n in names for hit in hits if n == hit or n.startswith(f"{hit}." if hit else "")
+        }
+    return found
+
+
+@undisturbed
+def find_sites(
+    model: nn.Module,
+    example_inputs: Any,
+    ignored_layers: Iterable[str | nn.Module | type] = (),
+    *,
+    prune_residual: bool = False,
+) -> list[Site]:
+    """Find every set of channels of a network, and say which can be pruned.
+
+    Parameters
+    ----------
+    model : any network; it is not touched
+    example_inputs : what one call takes: a tensor, a tuple of tensors or a dict of them
+    ignored_layers : names or patterns (``layer1.*``), modules or types to leave alone; a container
+        counts with all its layers
+    prune_residual : also offer channels that residual connections add up: one set for all layers
+        that write to the stream, heard by all that read it
+
+    Returns
+    -------
+    list of Site in the order of the forward pass; ``reason`` is None where channels can go.
+
+    Raises
+    ------
+    TypeError, ValueError
+        ``example_inputs`` that are no tensors, ``ignored_layers`` that name nothing.
+
+    Notes
+    -----
+    The network is looked at without DataParallel or ``torch.compile`` around it; names are those
+    inside. Working copies have no hooks; hooks that change what the network says are refused.
+    What torch-pruning cannot trace, or not within half a minute, is left alone with that reason.
+    """
+    example = check_example(example_inputs, model)
+    ignored = ignored_names(model, ignored_layers)
+    original, example = _precise(model, example)
+    _check_hooks(model, original, example)
+    calls = called_layers(original, example)
+    try:
+        structure = Structure(original, example)
+    except Exception as error:  # of foreign code, on a network that nobody has seen
+        reason = f"the network could not be traced ({_words(error)})"
+        sizes = {name: width(original.get_submodule(name), "out") for name in calls}
+        return [Site(name, sizes[name], (name,), reason=reason) for name in calls]
+    sites = heads(original, structure.calls)
+    seen = {name for site in sites for name in site.producers}
+    late = 0
+    for name in calls:
+        if name in seen or is_depthwise(structure.modules[name]):
+            continue
+        try:
+            if late > 1:
+                raise TimeoutError("tracing other layers took too long")
+            site = bounded(lambda n=name: structure.site(n, prune_residual))
+        except Exception as error:
+            late += isinstance(error, TimeoutError)
+            reason = f"its channels could not be traced ({_words(error)})"
+            site = Site(name, width(structure.modules[name], "out"), (name,), reason=reason)
+        seen |= {*site.producers}
+        sites.append(site)
+    return [_judged(site, original, example, ignored) for site in _sorted(sites, calls)]
+
+
+def _precise(model: nn.Module, example: Inputs) -> tuple[nn.Module, Inputs]:
+    """A frozen copy of a network and its input; in float32 instead of less, where that runs."""
+    low = (torch.float16, torch.bfloat16)
+    original = frozen_copy(model)
+    called_layers(original, example)
+    if not any(p.dtype in low for p in model.parameters()):
+        return original, example
+    wide, inputs = (
+        frozen_copy(model).float(),
+        map_tensors(lambda value: value.float() if value.dtype in low else value, example),
+    )
+    try:
+        called_layers(wide, inputs)
+    except ValueError:  # its code asks for the dtype that it has
+        return original, example
+    return wide, inputs
+
+
+@torch.no_grad()
+def _check_hooks(model: nn.Module, original: nn.Module, example: Inputs) -> None:
+    """Refuse hooks that change what the network says: copies are made without any."""
+    names = has_hooks(model)
+    if not names:
+        return
+    hooked = frozen_copy(model, hooks=True).to(next(original.parameters()).dtype)
+    answers = (flat_outputs(first_pass(network, example)) for network in (hooked, original))
+    if not all(torch.equal(a, b) for a, b in zip(*answers, strict=True)):
+        raise ValueError(
+            "model has forward hooks that change what it says, among those on "
+            f"{', '.join(name or 'the network itself' for name in names[:4])}: remove them, or "
+            "write what they do into forward(); hooks that only listen may stay"
+        )
+
+
+def _sorted(sites: Iterable[Site], calls: Mapping[str, int]) -> list[Site]:
+    order = list(calls).index
+    return sorted(sites, key=lambda site: order(site.name))
+
+
+def _judged(site: Site, original: nn.Module, example: Inputs, ignored: set[str]) -> Site:
+    """The site with its reason: ignored, refused, or not what the trace says."""
+    if ignored & {*site.producers, *site.consumers}:
+        return replace(site, reason="it is in ignored_layers")
+    return replace(site, reason=site.reason or verify(original, site, example))
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:120]

@@ -1,0 +1,62 @@
+"""A place where a network can be pruned, as data."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from prunekit.network.surgery import Cut
+
+__all__ = ["Listener", "Site"]
+
+
+@dataclass(frozen=True, eq=False)
+class Listener:
+    """A layer that hears a site's channels, or one group of a grouped convolution.
+
+    Attributes
+    ----------
+    name, group : of the layer, and which of its groups
+    channels : int64 (n, m), which channels or features of the layer belong to each of the site's n
+    heard : how many channels the layer, or this group of it, hears in all
+    calls : how often a forward pass calls it
+    norm : the batch norm right behind it, if there is one
+    relu : whether a ReLU comes right behind it, or behind that batch norm
+    """
+
+    name: str
+    group: int
+    channels: Tensor
+    heard: int
+    calls: int
+    norm: str | None
+    relu: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """A set of channels that can be taken out together, or the reason why it cannot.
+
+    Attributes
+    ----------
+    name : of the first producer, as in ``model.named_modules()``
+    channels : how many there are; of a grouped convolution a channel is one of each group, of an
+        attention block a whole head
+    producers : layers that make these channels
+    listeners : what hears them, in the order of the forward pass
+    producer_norm : the batch norm right behind the first producer, if there is one
+    reason : None, or in words why the site is left alone
+    cuts : for `prunekit.network.surgery`, which indices of which module belong to each channel
+    """
+
+    name: str
+    channels: int
+    producers: tuple[str, ...] = ()
+    listeners: tuple[Listener, ...] = ()
+    producer_norm: str | None = None
+    reason: str | None = None
+    cuts: tuple[Cut, ...] = ()
+
+    @property
+    def consumers(self) -> tuple[str, ...]:
+        """Names of the layers that hear these channels, in the order of the forward pass."""
+        return tuple(dict.fromkeys(ear.name for ear in self.listeners))

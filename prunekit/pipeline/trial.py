@@ -1,0 +1,171 @@
+"""Trial pruning: how far the final outputs move when some sites lose channels.
+
+Every site's path is computed once, from the original network, and tried by writing its weights
+into a scratch copy; nothing is cut. D is the mean over inputs of ‖z − z₀‖² (or of KL(p₀‖p)), with
+z₀ what the original network puts out. No labels are needed.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from prunekit.algebra.elimination import Elimination
+from prunekit.algebra.statistics import Statistics
+from prunekit.network.given import frozen_copy
+from prunekit.network.inputs import Inputs, call, device_of, flat_outputs, map_tensors, tensors
+from prunekit.network.reading import statistics_of, write
+from prunekit.network.recalibration import recalibrate_batchnorm
+from prunekit.network.sites import Site
+from prunekit.pipeline.front_to_back import Options
+from prunekit.pipeline.methods import checked
+from prunekit.pipeline.repair import update_weights
+
+__all__ = ["CRITERIA", "Trial"]
+
+CRITERIA = ("mse", "kl")
+
+
+class Trial:
+    """Tries widths and measures D; what was measured is kept, in a file if one is given.
+
+    Parameters
+    ----------
+    model : the original network
+    batches : calibration inputs, for the statistics of each site
+    probes : inputs that D is measured on
+    options : method and repair; of "network" only the layer that hears the site is refitted here
+    criterion : "mse" or "kl"
+    file : measurements are read from it, and written to it one by one
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        batches: Sequence[Inputs],
+        probes: Sequence[Inputs],
+        options: Options,
+        criterion: str = "mse",
+        file: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.original, self.batches, self.probes = frozen_copy(model), batches, probes
+        self.options, self.criterion = options, criterion
+        self._paths: dict[Site, tuple[Statistics, Elimination]] = {}
+        self._answers = [self._outputs(self.original, batch) for batch in probes]  # z₀
+        self._file = None if file is None else Path(file)
+        self.measured: dict[str, float] = {} if self._file is None else self._read()
+
+    def error(self, keep: Mapping[Site, int]) -> float:
+        """D when so many channels stay at each site; sites not named keep all."""
+        cut = {site: k for site, k in keep.items() if k < site.channels}
+        key = ", ".join(f"{site.name}={k}" for site, k in sorted(cut.items(), key=_name))
+        if not cut:
+            return 0.0
+        if key not in self.measured:
+            self.measured[key] = self._measure(cut)
+            self._save()
+        return self.measured[key]
+
+    def knows(self, keep: Mapping[Site, int]) -> bool:
+        """Whether this was measured before (perhaps in an earlier run)."""
+        cut = {site: k for site, k in keep.items() if k < site.channels}
+        return (
+            ", ".join(f"{s.name}={k}" for s, k in sorted(cut.items(), key=_name)) in self.measured
+        )
+
+    def _path(self, site: Site) -> tuple[Statistics, Elimination]:
+        if site not in self._paths:
+            original = self.original
+            statistics = statistics_of(original, original, site, self.batches, self.options)
+            self._paths[site] = statistics, checked(self.options.select(statistics), site.channels)
+        return self._paths[site]
+
+    @torch.no_grad()
+    def _measure(self, keep: Mapping[Site, int]) -> float:
+        scratch = frozen_copy(self.original)
+        for site, k in keep.items():
+            statistics, chosen = self._path(site)
+            kept, repair = chosen.kept_at(k), self.options.repair
+            W, b = update_weights(statistics, chosen, kept, repair, site.consumers[0])
+            write(scratch, site, statistics, W, b)
+        if self.options.repair == "batchnorm":
+            scratch = recalibrate_batchnorm(scratch, self.batches, self.probes[0])
+        total, count = 0.0, 0
+        for batch, answers in zip(self.probes, self._answers, strict=True):
+            total += _distance(self._outputs(scratch, batch), answers, self.criterion)
+            count += len(next(iter(tensors(batch).values())))
+        return total / count
+
+    @torch.no_grad()
+    def _outputs(self, model: nn.Module, batch: Inputs) -> list[Tensor]:
+        inputs = map_tensors(lambda value: value.to(device_of(model)), batch)
+        return [z.detach() for z in flat_outputs(call(model, inputs))]
+
+    def _about(self) -> str:
+        """A fingerprint of everything that a measurement depends on."""
+        digest = hashlib.sha256(str(self.original).encode())  # its layers and their options
+        for name, value in self.original.state_dict().items():
+            digest.update(name.encode() + value.detach().float().cpu().numpy().tobytes())
+        for batch in (*self.batches, *self.probes):
+            for value in tensors(batch).values():
+                digest.update(value.detach().float().cpu().numpy().tobytes())
+        chosen = {**vars(self.options), "select": _describe(self.options.select)}
+        digest.update(json.dumps([chosen, self.criterion], sort_keys=True).encode())
+        return digest.hexdigest()
+
+    def _read(self) -> dict[str, float]:
+        self._fingerprint = self._about()
+        if not self._file.exists():
+            return {}
+        try:
+            content = json.loads(self._file.read_text("utf-8"))
+            about, measured = content["about"], dict(content["measured"])
+            measured = {key: float(value) for key, value in measured.items()}
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"file {str(self._file)!r} does not hold measurements ({type(error).__name__}): "
+                "give another name, or delete it to start afresh"
+            ) from error
+        if about != self._fingerprint:
+            raise ValueError(
+                f"file {str(self._file)!r} holds measurements of another network, method or "
+                "calibration data: give another name, or delete it to start afresh"
+            )
+        return measured
+
+    def _save(self) -> None:
+        """Write what was measured: the file is whole at any moment."""
+        if self._file is None:
+            return
+        part = self._file.with_name(self._file.name + ".part")
+        content = {"about": self._fingerprint, "measured": self.measured}
+        part.write_text(json.dumps(content, indent=1), "utf-8")
+        os.replace(part, self._file)
+
+
+def _name(item: tuple[Site, int]) -> str:
+    return item[0].name
+
+
+def _describe(select: Any) -> str:
+    """A method by its module, its name and its arguments, if it has any."""
+    inner = getattr(select, "func", select)
+    arguments = (getattr(select, "args", ()), getattr(select, "keywords", {}))
+    return f"{inner.__module__}.{getattr(inner, '__qualname__', type(inner))} {arguments}"
+
+
+def _distance(outputs: Sequence[Tensor], answers: Sequence[Tensor], criterion: str) -> float:
+    """Summed over inputs: ‖z − z₀‖², or KL(p₀‖p) of the classes in dimension 1."""
+    pairs = list(zip(outputs, answers, strict=True))
+    if criterion == "mse":
+        return sum((z.double() - z0.double()).square().sum().item() for z, z0 in pairs)
+    if len(pairs) != 1 or outputs[0].ndim < 2:
+        raise ValueError("criterion='kl' needs a network with one output (inputs, classes)")
+    log_p, log_p0 = (v[0].double().log_softmax(1) for v in (outputs, answers))
+    return max(0.0, F.kl_div(log_p, log_p0, reduction="sum", log_target=True).item())

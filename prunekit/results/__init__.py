@@ -1,0 +1,1 @@
+"""What comes out: a report, a plan, a file."""
