@@ -53,7 +53,7 @@ def imported(path):
             inner = node.module.removeprefix("prunekit").lstrip(".")
             is_file = (ROOT / f"{inner.replace('.', '/')}.py").exists()
             names = {f"{inner}.{alias.name}".lstrip(".") for alias in node.names}
-            found |= {inner} if is_file else names
+            found |= {inner} if is_file else names - {"__version__"}
         elif isinstance(node, ast.Import):
             names = (alias.name for alias in node.names)
             found |= {n.removeprefix("prunekit.") for n in names if n.startswith("prunekit.")}
