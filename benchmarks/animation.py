@@ -21,7 +21,7 @@ from prunekit.classroom.pretrained import pretrained
 from prunekit.classroom.widgets.elimination import Eliminated, Film
 from prunekit.classroom.widgets.view import png
 from prunekit.network import layers
-from prunekit.network.listening import listen
+from prunekit.network.recording import record
 
 LAYER, PRODUCER = "layer2.1.conv2", "layer2.1.conv1"  # 32 channels of 16×16 pixels, 3×3 kernels
 ROWS, COLUMNS = 4, 8
@@ -34,12 +34,12 @@ def film(images: torch.Tensor) -> tuple[Film, np.ndarray]:
     model = pretrained("resnet20-shapes32")
     layer, producer = (model.get_submodule(name) for name in (LAYER, PRODUCER))
     with torch.no_grad():
-        ((heard, answered),) = listen(model, {LAYER: 1}, images)[LAYER]
+        ((taken, given),) = record(model, {LAYER: 1}, images)[LAYER]
     moments = pk.Moments()
-    moments.update(layers.listened(layer, heard), layers.answered(layer, answered))
+    moments.update(layers.consumer_inputs(layer, taken), layers.consumer_outputs(layer, given))
     norms = producer.weight.detach().abs().sum((1, 2, 3))  # what L1 orders channels by
     W = layer.weight.detach().flatten(1).T  # (n·k², outputs)
-    return Film.from_moments(moments, W, 9, norms), heard[0].numpy()
+    return Film.from_moments(moments, W, 9, norms), taken[0].numpy()
 
 
 def draw(state: Eliminated, maps: np.ndarray, tops: np.ndarray) -> Figure:

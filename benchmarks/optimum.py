@@ -29,10 +29,10 @@ from prunekit.classroom.figures import style
 from prunekit.classroom.pretrained import pretrained
 from prunekit.network.inputs import calibration_batches
 from prunekit.network.layers import outgoing_weights
-from prunekit.network.listening import collect
+from prunekit.network.survey import Survey
 from prunekit.results.report import text_table
 
-RANDOM, REAL, CHANNELS, SWAPS = 100, 20, 12, 20
+RANDOM, REAL, CHANNELS, EXCHANGES = 100, 20, 12, 20
 FOLDER = Path(__file__).parent
 
 
@@ -84,8 +84,9 @@ def real_layers() -> Iterator[Layer]:
 
 
 def _cut_out(model: torch.nn.Module, site: pk.Site, images: Tensor, name: str, seed: int) -> Layer:
-    """The layer that hears ``site``, as if it heard only some of its channels."""
-    (full,) = collect(model, model, site.listeners, calibration_batches(images))
+    """The consumer of ``site``, as if it took only some of its channels."""
+    (taken,) = site.consumer_inputs
+    full = Survey(model, [taken], calibration_batches(images)).moments(taken)
     W, _ = outgoing_weights(model.get_submodule(site.consumers[0]))
     k = len(W) // site.channels
     if k > 9:  # behind a flatten a channel owns many columns; its first nine will do
@@ -130,7 +131,7 @@ def bounds(problem: LeastSquares, n: int, k: int) -> list[float]:
 
 
 def curves(layer: Layer) -> dict[str, list[float]]:
-    """Relative error with 1 … n channels left: the bound, the optimum, greedy, swaps, L1."""
+    """Relative error with 1 … n channels left: the bound, the optimum, greedy, exchanges, L1."""
     n, k = layer.n, layer.k
     problem = LeastSquares.from_moments(layer.moments, layer.weights, ridge=0.0)
 
@@ -144,7 +145,7 @@ def curves(layer: Layer) -> dict[str, list[float]]:
         "SVD bound": bounds(problem, n, k),
         "best set": best_errors(problem, n, k),
         "greedy": path(pk.eliminate(layer.moments, k, **options)),
-        "greedy + swaps": path(pk.eliminate(layer.moments, k, swaps=SWAPS, **options)),
+        "greedy + exchanges": path(pk.eliminate(layer.moments, k, exchanges=EXCHANGES, **options)),
         "least weights first": path(pk.Elimination(loudness.argsort())),
     }
     whole = problem.energy.sum().item()
@@ -161,7 +162,7 @@ def table(found: dict[str, list[dict[str, list[float]]]]) -> str:
     rows = [("layers", "removed", "way", "optimal", "median ratio", "mean", "worst", "SVD bound")]
     for kind, layers in found.items():
         for removed in (0.25, 0.5, 0.75):
-            for way in ("greedy", "greedy + swaps", "least weights first"):
+            for way in ("greedy", "greedy + exchanges", "least weights first"):
                 pairs = [(at(c[way], removed), at(c["best set"], removed)) for c in layers]
                 ratios = [got / best for got, best in pairs if best > 1e-9]
                 equal = sum(got <= best * (1 + 1e-6) + 1e-12 for got, best in pairs)

@@ -18,7 +18,7 @@ from prunekit.classroom import data
 from prunekit.classroom.figures import style
 from prunekit.classroom.pretrained import pretrained
 from prunekit.classroom.training import accuracy
-from prunekit.network.layers import listened
+from prunekit.network.layers import consumer_inputs
 
 BUDGETS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 METHODS = {
@@ -36,13 +36,13 @@ def spoken_for(model: nn.Module, train: Tensor, test: Tensor) -> tuple[Tensor, T
     -------
     two maps (count, 16, 16) and the channel, the one that its layer can best do without
     """
-    heard: list[Tensor] = []
-    hook = model.get_submodule(LAYER).register_forward_pre_hook(lambda _, x: heard.append(x[0]))
+    taken: list[Tensor] = []
+    hook = model.get_submodule(LAYER).register_forward_pre_hook(lambda _, x: taken.append(x[0]))
     with torch.no_grad():
         model(train), model(test)
     hook.remove()
-    pointwise = nn.Conv2d(heard[0].shape[1], 1, 1)  # a 1×1 kernel hears one column per channel
-    X, Z = (listened(pointwise, maps).double() for maps in heard)
+    pointwise = nn.Conv2d(taken[0].shape[1], 1, 1)  # a 1×1 kernel takes one column per channel
+    X, Z = (consumer_inputs(pointwise, maps).double() for maps in taken)
     scatter = torch.cov(X.T)
     H = scatter.inverse()
     explained = 1 - 1 / (H.diagonal() * scatter.diagonal())
@@ -51,8 +51,8 @@ def spoken_for(model: nn.Module, train: Tensor, test: Tensor) -> tuple[Tensor, T
     a = -H[:, j] / H[j, j]  # x_j ≈ Σ_{i≠j} a_i x_i
     a[j] = 0
     guess = (Z - X.mean(0)) @ a + X.mean(0)[j]
-    shape = heard[1][:, 0].shape
-    return heard[1][:, j], guess.view(shape), j
+    shape = taken[1][:, 0].shape
+    return taken[1][:, j], guess.view(shape), j
 
 
 def draw(

@@ -17,7 +17,7 @@ from prunekit.classroom import data, widgets
 from prunekit.classroom.pretrained import pretrained
 from prunekit.classroom.widgets.view import Interactive, Slider
 from prunekit.network import layers
-from prunekit.network.listening import listen
+from prunekit.network.recording import record
 from prunekit.results.report import text_table
 
 MOVES = 20
@@ -32,8 +32,8 @@ def neurons_that_agree() -> Interactive:
 def elimination() -> Interactive:
     model, images = pretrained("resnet20-shapes32"), data.shapes32("train", 100).inputs
     layer = model.get_submodule("layer3.0.conv2")
-    ((heard, answered),) = listen(model, {"layer3.0.conv2": 1}, images)["layer3.0.conv2"]
-    X, Y = layers.listened(layer, heard), layers.answered(layer, answered)
+    ((taken, given),) = record(model, {"layer3.0.conv2": 1}, images)["layer3.0.conv2"]
+    X, Y = layers.consumer_inputs(layer, taken), layers.consumer_outputs(layer, given)
     return widgets.elimination(pk.Moments().update(X, Y), layer.weight.flatten(1).T, 9)
 
 

@@ -10,7 +10,8 @@ import torch
 from sklearn.linear_model import lars_path_gram
 from torch import Tensor
 
-from prunekit.algebra.elimination import Elimination
+from prunekit.algebra.elimination import Elimination, Weights
+from prunekit.algebra.least_squares import LeastSquares
 from prunekit.algebra.statistics import Statistics
 
 __all__ = [
@@ -72,7 +73,9 @@ def taylor(site: Statistics) -> Elimination:
     cross-entropy to the network's own likeliest classes.
     """
     # mean over images of |Σ over positions of x·∂L/∂x|
-    return _smallest_first(sum((x * g).sum(2).abs().sum(0) for x, g in site.heard_with_gradients()))
+    return _smallest_first(
+        sum((x * g).sum(2).abs().sum(0) for x, g in site.inputs_with_gradients())
+    )
 
 
 def activation(site: Statistics) -> Elimination:
@@ -80,7 +83,7 @@ def activation(site: Statistics) -> Elimination:
 
     Source: as a criterion in Molchanov et al., ICLR 2017.
     """
-    return _smallest_first(sum(x.double().abs().mean(2).sum(0) for x in site.heard()))
+    return _smallest_first(sum(x.double().abs().mean(2).sum(0) for x in site.inputs()))
 
 
 def apoz(site: Statistics) -> Elimination:
@@ -88,15 +91,18 @@ def apoz(site: Statistics) -> Elimination:
 
     Source: Hu, Peng, Tai & Tang, "Network trimming", 2016.
     """
-    return _smallest_first(sum((x != 0).double().mean(2).sum(0) for x in site.heard()))
+    return _smallest_first(sum((x != 0).double().mean(2).sum(0) for x in site.inputs()))
 
 
 def _shares(site: Statistics) -> tuple[Tensor, Tensor]:
     """Moments of what each channel adds to Y, Z_c = X_c W_c: (n, n) ⟨Z_c, Z_e⟩, (n,) ⟨Z_c, Y⟩."""
-    n, k, W, problem = site.channels, site.block_size, site.weights, site.problem
-    G = problem.gram.view(n, k, n, k)
-    inner = torch.einsum("ckeq,cko,eqo->ce", G, W.reshape(n, k, -1), W.reshape(n, k, -1))
-    return inner, (W * problem.cross).reshape(n, -1).sum(1)
+    inner, with_y = 0.0, 0.0
+    for consumer in site.consumers:
+        n, k, problem = site.channels, consumer.block_size, consumer.problem
+        G, W = problem.gram.view(n, k, n, k), consumer.weights.reshape(n, k, -1)
+        inner = inner + torch.einsum("ckeq,cko,eqo->ce", G, W, W)
+        with_y = with_y + (consumer.weights * problem.cross).reshape(n, -1).sum(1)
+    return inner, with_y
 
 
 def thinet(site: Statistics) -> Elimination:
@@ -143,25 +149,40 @@ def forward(site: Statistics) -> Elimination:
     optimization", NeurIPS 2022 (their greedy with reweighting). It asks from the empty set up what
     REAP asks from the full set down.
     """
-    n, k = site.channels, site.block_size
-    problem = site.problem
-    factor, ridge = problem.factorise()
-    G = factor @ factor.T  # G + λI, to be reduced to what the kept channels leave unexplained
-    R = problem.cross + ridge * problem.weights  # (d, outputs), likewise
-    kept, left = [], list(range(n))
+    layers = [_Unexplained(c.problem, site.channels, c.block_size) for c in site.consumers]
+    kept, left = [], list(range(site.channels))
     while left:
-        ids = torch.tensor(left, device=G.device)
-        G_cc, R_c = G.view(n, k, n, k)[ids, :, ids, :], R.reshape(n, k, -1)[ids]
-        # fall of the error when c comes in: tr(R_cᵀ (G_cc)⁻¹ R_c)
-        gain = (R_c * torch.linalg.solve(G_cc, R_c)).sum((1, 2))
-        best = left.pop(int(gain.argmax()))
-        c = slice(best * k, best * k + k)
-        solved = torch.linalg.solve(G[c, c], torch.cat([R[c], G[c]], 1))
-        G_c = G[:, c].clone()
-        R -= G_c @ solved[:, : R.shape[1]]
-        G -= G_c @ solved[:, R.shape[1] :]
-        kept.append(best)
+        gain = sum(layer.gain(left) for layer in layers)
+        kept.append(left.pop(int(gain.argmax())))
+        for layer in layers:
+            layer.keep(kept[-1])
     return Elimination(torch.tensor(kept[::-1]))
+
+
+class _Unexplained:
+    """G (d, d) and R (d, outputs) of one consumer, less what the kept channels explain."""
+
+    def __init__(self, problem: LeastSquares, n: int, k: int) -> None:
+        factor, ridge = problem.factorise()
+        self.n, self.k = n, k
+        self.G = factor @ factor.T  # G + λI
+        self.R = problem.cross + ridge * problem.weights
+
+    def gain(self, channels: list[int]) -> Tensor:
+        """How far the error falls when each of ``channels`` comes in: (channels,)."""
+        n, k = self.n, self.k
+        ids = torch.tensor(channels, device=self.G.device)
+        G_cc, R_c = self.G.view(n, k, n, k)[ids, :, ids, :], self.R.reshape(n, k, -1)[ids]
+        # tr(R_cᵀ (G_cc)⁻¹ R_c)
+        return (R_c * torch.linalg.solve(G_cc, R_c)).sum((1, 2))
+
+    def keep(self, channel: int) -> None:
+        """Let a channel in: all that it explains is taken out of G and R."""
+        c, outputs = slice(channel * self.k, channel * self.k + self.k), self.R.shape[1]
+        solved = torch.linalg.solve(self.G[c, c], torch.cat([self.R[c], self.G[c]], 1))
+        G_c = self.G[:, c].clone()
+        self.R -= G_c @ solved[:, :outputs]
+        self.G -= G_c @ solved[:, outputs:]
 
 
 def _answers(site: Statistics) -> Tensor:
@@ -169,13 +190,16 @@ def _answers(site: Statistics) -> Tensor:
     return site.filters * site.filter_scale[:, None]
 
 
-def _spread(site: Statistics, kept: Tensor, coefficients: Tensor) -> tuple[Tensor, Tensor]:
+def _spread(site: Statistics, kept: Tensor, coefficients: Tensor) -> list[Weights]:
     """W and b when x_j ≈ Σ_i coefficients_ij·x_i over the kept i, a scalar per channel pair."""
-    n, W = site.channels, site.weights.reshape(site.channels, -1)
-    gone = torch.ones(n, dtype=torch.bool, device=W.device).index_fill(0, kept, False)
-    new = torch.zeros_like(W)
-    new[kept] = W[kept] + coefficients[kept][:, gone] @ W[gone]  # W_i ← W_i + Σ_j a_ij W_j
-    return new.view_as(site.weights), site.bias
+    found = []
+    for consumer in site.consumers:
+        n, W = site.channels, consumer.weights.reshape(site.channels, -1)
+        gone = torch.ones(n, dtype=torch.bool, device=W.device).index_fill(0, kept, False)
+        new = torch.zeros_like(W)
+        new[kept] = W[kept] + coefficients[kept][:, gone] @ W[gone]  # W_i ← W_i + Σ_j a_ij W_j
+        found.append((new.view_as(consumer.weights), consumer.bias))
+    return found
 
 
 def merging(site: Statistics, *, threshold: float = 0.1) -> Elimination:
@@ -189,7 +213,7 @@ def merging(site: Statistics, *, threshold: float = 0.1) -> Elimination:
     lengths = F.norm(dim=1).clamp(min=1e-300)
     cosine = (F @ F.T) / torch.outer(lengths, lengths)  # (n, n)
 
-    def update(kept: Tensor) -> tuple[Tensor, Tensor]:
+    def update(kept: Tensor) -> list[Weights]:
         kept = kept.to(F.device)
         best = kept[cosine[kept].argmax(0)]  # (n,) who takes over
         every = torch.arange(len(F), device=F.device)
@@ -211,7 +235,7 @@ def lbyl(site: Statistics, *, strength: float = 0.1) -> Elimination:
     F = torch.cat([_answers(site), site.filter_shift[:, None]], 1)
     K = F @ F.T  # (n, n)
 
-    def update(kept: Tensor) -> tuple[Tensor, Tensor]:
+    def update(kept: Tensor) -> list[Weights]:
         kept = kept.to(K.device)
         eye = torch.eye(len(kept), dtype=K.dtype, device=K.device)
         damping = strength * K.diagonal().mean().clamp(min=1e-300)

@@ -29,6 +29,8 @@ __all__ = [
     "dual_vectors",
     "leave_one_out",
     "leave_one_out_naive",
+    "removal_costs",
+    "remove",
     "remove_duals",
 ]
 
@@ -81,6 +83,47 @@ def remove_duals(duals: Tensor, columns: Sequence[int]) -> Tensor:
     left = duals - gone @ torch.linalg.solve(gone.T @ gone, gone.T @ duals)
     left[:, list(columns)] = 0.0
     return left
+
+
+def removal_costs(H: Tensor, W: Tensor | None, channels: Tensor, block_size: int) -> Tensor:
+    """What the removal of each channel would cost, if the others then make up for it: (channels,).
+
+    Parameters
+    ----------
+    H, W : (n, n) inverse of the Gram matrix and (n, outputs) least-squares weights, W = H·B
+    channels : ids; channel c owns the columns c·block_size and following
+    block_size : columns per channel
+
+    Returns
+    -------
+    the rise of ‖Y − XW‖² for each; without W the energy of x_c that the others cannot reconstruct
+    """
+    k, n = block_size, len(H) // block_size
+    H_cc = H.view(n, k, n, k)[channels, :, channels, :]  # (channels, k, k)
+    if W is None:
+        # ‖r_c‖² = tr((H_cc)⁻¹)
+        return torch.linalg.inv(H_cc).diagonal(dim1=1, dim2=2).sum(1)
+    W_c = W.view(n, k, -1)[channels]  # (channels, k, outputs)
+    # ΔE_c = tr(W_cᵀ (H_cc)⁻¹ W_c)
+    return (W_c * torch.linalg.solve(H_cc, W_c)).sum((1, 2))
+
+
+def remove(H: Tensor, W: Tensor, columns: slice) -> Tensor:
+    """Take vectors out of H (n, n) and W (n, outputs), in place; their rows become zero.
+
+    Returns
+    -------
+    what W lost, (n, outputs): the vectors that stay take over with the opposite of it
+    """
+    c = columns
+    H_c = H[:, c].clone()  # (n, k)
+    # [U|A] = (H_cc)⁻¹ [W_c|H_c:]     W ← W − H_:c U     H ← H − H_:c A
+    U, A = torch.linalg.solve(H[c, c], torch.cat([W[c], H[c]], 1)).split([W.shape[1], len(H)], 1)
+    fall = H_c @ U  # (n, outputs)
+    W -= fall
+    H.addmm_(H_c, A, alpha=-1)
+    H[c], H[:, c], W[c] = 0.0, 0.0, 0.0
+    return fall
 
 
 def downdate(H: Tensor, columns: Sequence[int]) -> Tensor:

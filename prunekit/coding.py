@@ -6,7 +6,7 @@ no more than the second moments G = XᵀX and B = XᵀY (`prunekit.Moments`), su
 
 Source: Kamma et al., "Neural Behavior-Based Approach for Neural Network Pruning", IEICE Trans.
 Inf. & Syst. E103-D(5), 2020, for the coding. Our choice: that a behaviour is what the next layer
-hears (after norm, activation and pooling), and that moments are streamed.
+takes (after norm, activation and pooling), and that moments are streamed.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,10 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.algebra.moments import Moments, check_matrix, float64
-from prunekit.network.finding import listener
+from prunekit.network.finding import ConsumerInputs, only_consumer
 from prunekit.network.given import frozen_copy, undisturbed
 from prunekit.network.inputs import Inputs, calibration_batches
-from prunekit.network.listening import heard, listen
+from prunekit.network.layers import by_channel
+from prunekit.network.recording import record
 
 __all__ = ["behaviors", "similarity"]
 
@@ -38,7 +39,7 @@ def behaviors(
     Parameters
     ----------
     layer : a name of ``model.named_modules()``. Of a linear layer or convolution that one other
-        layer hears, this is what that one hears: after norm, activation and pooling. Of any other
+        layer takes, this is what that one takes: after norm, activation and pooling. Of any other
         module it is the output
     inputs : images as in `prunekit.prune`: a tensor, or an iterable of batches
     positions : of a feature map, take so many positions per image, drawn once; all by default
@@ -59,8 +60,8 @@ def behaviors(
         raise ValueError(f"layer must be one of the network's, got {layer!r}; it has {some:.300}")
     batches = calibration_batches(inputs)
     model = frozen_copy(model)
-    ear = listener(model, layer, batches[0])
-    maps = heard(model, ear, batches) if ear else _said(model, layer, batches)
+    taken = only_consumer(model, layer, batches[0])
+    maps = _taken(model, taken, batches) if taken else _given(model, layer, batches)
     X = torch.cat([float64(part) for part in maps])  # (images, neurons, positions)
     if positions is not None:
         if not 1 <= positions <= X.shape[2]:
@@ -71,10 +72,18 @@ def behaviors(
 
 
 @torch.no_grad()
-def _said(model: nn.Module, name: str, batches: Iterable[Inputs]) -> Iterator[Tensor]:
+def _taken(model: nn.Module, taken: ConsumerInputs, batches: Iterable[Inputs]) -> Iterator[Tensor]:
+    """What a consumer takes of a layer: (images, neurons, positions), batch by batch."""
+    for batch in batches:
+        for inputs, _ in record(model, {taken.name: taken.calls}, batch)[taken.name]:
+            yield by_channel(model.get_submodule(taken.name), inputs, taken.channels)
+
+
+@torch.no_grad()
+def _given(model: nn.Module, name: str, batches: Iterable[Inputs]) -> Iterator[Tensor]:
     """The outputs of layer ``name``: (images, neurons, positions), batch by batch."""
     for batch in batches:
-        for _, output in listen(model, {name: 1}, batch)[name]:
+        for _, output in record(model, {name: 1}, batch)[name]:
             is_map = output.ndim > 2 and not isinstance(model.get_submodule(name), nn.Linear)
             yield output.flatten(2) if is_map else output.reshape(-1, output.shape[-1], 1)
 

@@ -6,7 +6,9 @@ to the outputs of the final layer, D(r) = mean over inputs of ‖z_r(x) − z_0(
 - greedy: from no pruning, try one more step in each layer, measure D of the whole, commit the step
   with the smallest rise of D per cost saved, until the budget holds.
 - curves: measure D for each layer alone at every step, take their sum for D of the whole, walk the
-  same way down, and trade between layers as long as that lowers the sum. Far fewer measurements.
+  same way down, and exchange between layers as long as that lowers the sum. Far fewer measurements.
+
+Nothing here knows a network: D and the cost are functions of widths, {layer: channels that stay}.
 
 Source: Kamma, Inoue & Wada, "Pruning Ratio Optimization with Layer-Wise Pruning Method for
 Accelerating Convolutional Neural Networks", IEICE Trans. Inf. & Syst. E105-D(1), 2022. From its
@@ -14,23 +16,30 @@ abstract: PRO is combined with a layer-wise method and adjusts the ratios by how
 each layer has an impact on the outputs of the final layer. Our choice: D, both forms, the budgets.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations, combinations_with_replacement, product
-from typing import Protocol
+from itertools import combinations, product
 
-__all__ = ["Decision", "Unreachable", "descend", "give_back", "levels_of", "that_save", "trade"]
+import torch.nn.functional as F
+from torch import Tensor
 
+__all__ = [
+    "CRITERIA",
+    "Decision",
+    "Unreachable",
+    "curves",
+    "exchange",
+    "give_back",
+    "greedy",
+    "levels_of",
+    "output_error",
+    "that_save",
+]
 
-class Site(Protocol):
-    """What has channels to give; in practice a `prunekit.Site`."""
+CRITERIA = ("mse", "kl")
 
-    name: str
-    channels: int
-
-
-Widths = dict[Site, int]  # channels that stay at each site
-Levels = Mapping[Site, Sequence[int]]  # the widths that each site may take, largest first
+Widths = dict[Hashable, int]  # channels that stay at each layer
+Levels = Mapping[Hashable, Sequence[int]]  # the widths that each may take, largest first
 Error = Callable[[Widths], float]
 Cost = Callable[[Widths], float]
 
@@ -49,73 +58,90 @@ class Decision:
 
     Attributes
     ----------
-    site : name; several, joined by " + ", where a step may look further ahead
-    keep : channels that stay there after the step
+    layer, keep : where, and channels that stay there after the step
     error, cost : D and the cost of the whole network after it
     """
 
-    site: str
-    keep: tuple[int, ...]
+    layer: Hashable
+    keep: int
     error: float
     cost: float
 
 
-def levels_of(sites: Sequence[Site], step: float, round_to: int = 1) -> dict[Site, list[int]]:
-    """How many channels may stay at each site: all, then ``step`` of them fewer each time, to 1.
+def output_error(z: Sequence[Tensor], z0: Sequence[Tensor], criterion: str = "mse") -> float:
+    """D, how far final outputs moved: the mean over inputs of ‖z − z₀‖², or of KL(p₀‖p).
+
+    Parameters
+    ----------
+    z, z0 : all outputs of the network now and before, each (inputs, …)
+    criterion : "mse" in squared units of the outputs; "kl" of the classes in dimension 1, in nats
+    """
+    if criterion == "mse":
+        # D = mean ‖z − z₀‖²
+        total = sum(
+            (a.double() - b.double()).square().sum().item() for a, b in zip(z, z0, strict=True)
+        )
+        return total / len(z0[0])
+    if len(z) != 1 or z[0].ndim < 2:
+        raise ValueError("criterion='kl' needs a network with one output (inputs, classes)")
+    # D = mean Σ p₀ (log p₀ − log p)
+    log_p, log_p0 = (v[0].double().log_softmax(1) for v in (z, z0))
+    total = F.kl_div(log_p, log_p0, reduction="sum", log_target=True).item()
+    return max(0.0, total) / len(z0[0])
+
+
+def levels_of(
+    channels: Mapping[Hashable, int], step: float, round_to: int = 1
+) -> dict[Hashable, list[int]]:
+    """How many of a layer's channels may stay: all, then ``step`` of them fewer each time, to 1.
 
     Fewer than all are rounded up to multiples of ``round_to``.
     """
     levels = {}
-    for site in sites:
-        size = max(1, int(step * site.channels + 0.5))
-        keeps = [*range(site.channels, 1, -size), 1]
-        rounded = {min(site.channels, -(-keep // round_to) * round_to) for keep in keeps}
-        levels[site] = sorted(rounded, reverse=True)
+    for layer, count in channels.items():
+        size = max(1, int(step * count + 0.5))
+        keeps = [*range(count, 1, -size), 1]
+        rounded = {min(count, -(-keep // round_to) * round_to) for keep in keeps}
+        levels[layer] = sorted(rounded, reverse=True)
     return levels
 
 
-def that_save(levels: Levels, cost: Cost) -> dict[Site, list[int]]:
+def that_save(levels: Levels, cost: Cost) -> dict[Hashable, list[int]]:
     """Without the widths that cost no less than a wider one, so that every step saves something."""
-    full = {site: keeps[0] for site, keeps in levels.items()}
-    found = {site: [keep] for site, keep in full.items()}
-    for site, keeps in levels.items():
+    full = {layer: keeps[0] for layer, keeps in levels.items()}
+    found = {layer: [keep] for layer, keep in full.items()}
+    for layer, keeps in levels.items():
         for keep in keeps[1:]:
-            if cost(full | {site: keep}) < cost(full | {site: found[site][-1]}):
-                found[site].append(keep)
+            if cost(full | {layer: keep}) < cost(full | {layer: found[layer][-1]}):
+                found[layer].append(keep)
     return found
 
 
-def _moves(widths: Widths, levels: Levels, lookahead: int) -> Iterator[Widths]:
-    """Every way to go 1 to ``lookahead`` steps down from ``widths``, in any of the sites."""
-    at = {site: levels[site].index(keep) for site, keep in widths.items()}
-    for steps in range(1, lookahead + 1):
-        for chosen in combinations_with_replacement(widths, steps):
-            down = {site: at[site] + chosen.count(site) for site in set(chosen)}
-            if all(i < len(levels[site]) for site, i in down.items()):
-                yield widths | {site: levels[site][i] for site, i in down.items()}
+def _one_step_down(widths: Widths, levels: Levels) -> Iterator[tuple[Hashable, Widths]]:
+    """Every way to go one step down from ``widths``."""
+    for layer, keep in widths.items():
+        at = levels[layer].index(keep) + 1
+        if at < len(levels[layer]):
+            yield layer, widths | {layer: levels[layer][at]}
 
 
-def descend(
+def greedy(
     levels: Levels,
     error: Error,
     cost: Cost,
     *,
     budget: float = 0.0,
     max_error: float = float("inf"),
-    lookahead: int = 1,
-    per_cost: bool = True,
     committed: Callable[[Decision], None] = lambda decision: None,
 ) -> tuple[Widths, list[Decision]]:
     """Walk down from full widths until the cost is within ``budget``, as cheaply in D as can be.
 
     Parameters
     ----------
-    levels : for each site the widths it may take, largest first
+    levels : for each layer the widths it may take, largest first
     error, cost : D and the cost of given widths
     budget : stop as soon as the cost is no more than this
     max_error : never commit a step beyond this D; without a budget, stop before it
-    lookahead : how many steps one move may be made of, in any layers
-    per_cost : weigh the rise of D by the cost saved, else take the smallest rise
     committed : called with every decision
 
     Returns
@@ -125,45 +151,64 @@ def descend(
     Raises
     ------
     Unreachable
-        No moves are left, and the budget does not hold; or no first step keeps within max_error.
+        No steps are left, and the budget does not hold; or no first step keeps within max_error.
     """
-    widths = {site: keeps[0] for site, keeps in levels.items()}
+    widths = {layer: keeps[0] for layer, keeps in levels.items()}
     trace: list[Decision] = []
     now_error, now_cost = 0.0, cost(widths)
     while now_cost > budget:
-        # (D, cost, widths) of every move that saves something
-        moves = [(m, cost(m)) for m in _moves(widths, levels, lookahead)]
-        tried = [(error(m), c, m) for m, c in moves if c < now_cost]
-        fine = [move for move in tried if move[0] <= max_error]
+        steps = [(layer, w, cost(w)) for layer, w in _one_step_down(widths, levels)]
+        tried = [(error(w), c, layer, w) for layer, w, c in steps if c < now_cost]
+        fine = [step for step in tried if step[0] <= max_error]
         if not fine:
             if trace and not budget:
                 break
-            raise Unreachable(now_cost if budget else min((m[0] for m in tried), default=0.0))
-        enough = [move for move in fine if move[1] <= budget]
+            raise Unreachable(now_cost if budget else min((s[0] for s in tried), default=0.0))
+        enough = [step for step in fine if step[1] <= budget]
 
-        def price(move: tuple[float, float, Widths], e: float = now_error, c: float = now_cost):
-            return (move[0] - e) / (c - move[1] if per_cost else 1.0)  # rise of D per cost saved
+        def price(step: tuple, e: float = now_error, c: float = now_cost) -> float:
+            return (step[0] - e) / (c - step[1])  # rise of D per cost saved
 
         # the last step is judged by D alone: what more it saves is worth nothing
-        best = min(enough, key=lambda move: move[0]) if enough else min(fine, key=price)
-        changed = [site for site in widths if best[2][site] != widths[site]]
-        now_error, now_cost, widths = best
-        keep = tuple(widths[site] for site in changed)
-        trace.append(Decision(" + ".join(s.name for s in changed), keep, now_error, now_cost))
+        best = min(enough, key=lambda step: step[0]) if enough else min(fine, key=price)
+        now_error, now_cost, layer, widths = best
+        trace.append(Decision(layer, widths[layer], now_error, now_cost))
         committed(trace[-1])
     return widths, trace
 
 
-def trade(
-    widths: Widths,
+def curves(
     levels: Levels,
     error: Error,
     cost: Cost,
-    budget: float,
-) -> Widths:
-    """Change one site, or two against each other, while D falls and the budget holds."""
+    *,
+    budget: float = 0.0,
+    max_error: float = float("inf"),
+) -> tuple[Widths, list[Decision]]:
+    """Choose by the sum of every layer's own D, which needs one measurement a layer and width.
+
+    ``error`` is asked for {layer: keep}, where all other layers keep everything; arguments and
+    errors otherwise as in `greedy`. Without a budget the D of all layers together is measured at
+    the end, and channels are given back until it is within ``max_error``.
+    """
+    alone = {
+        (layer, keep): error({layer: keep}) for layer, keeps in levels.items() for keep in keeps
+    }
+
+    def total(widths: Widths) -> float:  # D of the whole, as the sum of each layer's
+        return sum(alone[item] for item in widths.items())
+
+    widths, trace = greedy(levels, total, cost, budget=budget, max_error=max_error)
+    if budget:
+        return exchange(widths, levels, total, cost, budget), trace
+    # never all of it: each layer alone is within the bound, as its D is part of the sum
+    return give_back(widths, levels, error, cost, max_error), trace
+
+
+def exchange(widths: Widths, levels: Levels, error: Error, cost: Cost, budget: float) -> Widths:
+    """Change one layer, or two against each other, while D falls and the budget holds."""
     best, widths = error(widths), dict(widths)
-    pairs = list(combinations(widths, 2)) or [(site, site) for site in widths]
+    pairs = list(combinations(widths, 2)) or [(layer, layer) for layer in widths]
     improved = True
     while improved:
         improved = False
@@ -180,9 +225,9 @@ def give_back(widths: Widths, levels: Levels, error: Error, cost: Cost, bound: f
     """Give channels back, the best value for its cost first, until D is within ``bound``."""
     while error(widths) > bound:
         ups = [
-            widths | {site: levels[site][levels[site].index(keep) - 1]}
-            for site, keep in widths.items()
-            if keep < levels[site][0]
+            widths | {layer: levels[layer][levels[layer].index(keep) - 1]}
+            for layer, keep in widths.items()
+            if keep < levels[layer][0]
         ]
         base, paid = error(widths), cost(widths)
         widths = max(ups, key=lambda up: (base - error(up)) / max(cost(up) - paid, 1e-12))

@@ -5,17 +5,20 @@ With H = G⁻¹ the error that its removal adds to Y, when everything that stays
 
     ΔE_c = tr(W_cᵀ (H_cc)⁻¹ W_c)
 
-and after each removal W and H follow by a downdate, without another inversion. The cheapest channel
-goes, the next one is asked again: greedy, and nested, so one pass answers for every pruning ratio.
+and after each removal W and H follow by a downdate (`prunekit.biorthogonal`), without another
+inversion. The cheapest channel goes, the next one is asked again: greedy, and nested, so one pass
+answers for every pruning ratio.
 
 Source: Kamma & Wada, "REAP: A Method for Pruning Convolutional Neural Networks with Performance
 Preservation", IEICE Trans. Inf. & Syst. E104-D(1), 2021. From its abstract: prune what the other
 channels can reconstruct, repair by least squares, made fast by a biorthogonal system. Derived: the
-formulas. Our choice: blocks of kernel columns, centred moments, the ridge towards W⁰, and that a
-batch norm behind the next layer weighs the error of each of its outputs. Swaps are those of Andrle
-& Rebollo-Neira, "A swapping-based refinement of orthogonal matching pursuit strategies", 2006.
+formulas. Our choice: blocks of kernel columns, centred moments, the ridge towards W⁰, that a batch
+norm behind the next layer weighs the error of each of its outputs, and that the errors of several
+consumers add up. Exchanges are the swaps of Andrle & Rebollo-Neira, "A swapping-based refinement of
+orthogonal matching pursuit strategies", 2006.
 """
 
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import torch
@@ -25,6 +28,7 @@ from prunekit.algebra.elimination import Elimination, Step
 from prunekit.algebra.least_squares import LeastSquares, columns_of
 from prunekit.algebra.moments import Moments
 from prunekit.algebra.statistics import Statistics
+from prunekit.biorthogonal import removal_costs, remove
 
 __all__ = ["SCORES", "eliminate", "reap"]
 
@@ -41,7 +45,7 @@ def eliminate(
     ridge: float = 1e-5,
     output_scale: Tensor | None = None,
     score: str = "output",
-    swaps: int = 0,
+    exchanges: int = 0,
     record: bool = False,
 ) -> Elimination:
     """Order the channels of a layer by how well the others make up for them.
@@ -58,8 +62,8 @@ def eliminate(
         the layer will; the fit is the same with any scale, since outputs are fitted one by one
     score : "output" asks what a removal does to Y, "behavior" only how badly the others
         reconstruct the channel, tr((H_cc)⁻¹), whoever listens
-    swaps : at most so many times, let one removed channel back in and another go, where that lowers
-        the error; sets for different ratios are then no longer nested
+    exchanges : at most so many times, let one removed channel back in and another go, where that
+        lowers the error; sets for different ratios are then no longer nested
     record : keep the scores of every step and who covered for whom, in ``steps``
 
     Returns
@@ -75,142 +79,168 @@ def eliminate(
 
     Notes
     -----
-    Cost: one O(d³) inversion and O(d³) for the whole path; a swap is about as much again.
+    Cost: one O(d³) inversion and O(d³) for the whole path; an exchange is about as much again.
     Source: see the top of this file.
     """
     problem = LeastSquares.from_moments(moments, weights, bias, centered=centered, ridge=ridge)
-    return _eliminate(problem, block_size, output_scale, score, swaps, record)
+    d, outputs = problem.cross.shape
+    if block_size < 1 or d % block_size:
+        raise ValueError(f"block_size must divide the {d} columns of X, got {block_size}")
+    if output_scale is not None and tuple(output_scale.shape) != (outputs,):
+        raise ValueError(
+            f"output_scale must have {outputs} numbers, one per output, "
+            f"got {tuple(output_scale.shape)}"
+        )
+    _check(score, exchanges)
+    return _eliminate([_Layer(problem, block_size, output_scale)], score, exchanges, record)
 
 
 def reap(
-    site: Statistics, *, score: str = "output", swaps: int = 0, record: bool = False
+    site: Statistics, *, score: str = "output", exchanges: int = 0, record: bool = False
 ) -> Elimination:
     """REAP as a method of `prunekit.prune`: the elimination of one site's channels.
 
-    For other options than the defaults: ``method=functools.partial(reap, swaps=20)``.
+    For other options than the defaults: ``method=functools.partial(reap, exchanges=20)``.
     """
-    return _eliminate(site.problem, site.block_size, site.output_scale, score, swaps, record)
+    _check(score, exchanges)
+    layers = [_Layer(c.problem, c.block_size, c.output_scale) for c in site.consumers]
+    return _eliminate(layers, score, exchanges, record)
 
 
-def _eliminate(
-    problem: LeastSquares, k: int, scale: Tensor | None, score: str, swaps: int, record: bool
-) -> Elimination:
-    d, outputs = problem.cross.shape
-    if k < 1 or d % k:
-        raise ValueError(f"block_size must divide the {d} columns of X, got {k}")
-    if scale is not None and tuple(scale.shape) != (outputs,):
-        raise ValueError(
-            f"output_scale must have {outputs} numbers, one per output, got {tuple(scale.shape)}"
-        )
+def _check(score: str, exchanges: int) -> None:
     if score not in SCORES:
         raise ValueError(f"score must be one of {', '.join(map(repr, SCORES))}, got {score!r}")
-    if swaps < 0:
-        raise ValueError(f"swaps must be 0 or more, got {swaps}")
-    scale = torch.ones_like(problem.mean_y) if scale is None else scale
-    order, errors, steps = _path(problem, d // k, k, scale, score, record)
-    refined = lru_cache(None)(lambda ids: _swapped(problem, ids, d // k, k, scale, swaps))
+    if exchanges < 0:
+        raise ValueError(f"exchanges must be 0 or more, got {exchanges}")
+
+
+class _Layer:
+    """One consumer while channels go: H (d, d), and W (d, outputs) in scaled outputs."""
+
+    def __init__(self, problem: LeastSquares, block_size: int, scale: Tensor | None) -> None:
+        self.problem, self.k = problem, block_size
+        self.n = len(problem.gram) // block_size
+        self.scale = torch.ones_like(problem.mean_y) if scale is None else scale
+        self.fit(torch.arange(self.n, device=problem.gram.device))
+
+    def fit(self, channels: Tensor) -> None:
+        """H and W of these channels, zero elsewhere, from a fresh factorisation."""
+        columns = columns_of(channels, self.k)
+        factor, self.ridge = self.problem.factorise(columns)
+        self.H = torch.zeros_like(self.problem.gram)
+        self.H[columns[:, None], columns] = torch.cholesky_inverse(factor)
+        self.W = self.H @ self.target()
+
+    def target(self) -> Tensor:
+        """B + λW⁰ (d, outputs), in scaled outputs: W = H (B + λW⁰)."""
+        return (self.problem.cross + self.ridge * self.problem.weights) * self.scale
+
+    def refresh(self, channels: Tensor) -> None:
+        """Factorise again when dependent columns have gone, and the huge numbers they brought."""
+        energy = self.problem.gram.diagonal().mean()
+        if self.ridge > self.problem.ridge and self.H.diagonal().max() * energy < 1e6:
+            self.fit(channels)
+
+    def costs(self, channels: Tensor, score: str) -> Tensor:
+        """What the removal of each channel would cost now: (channels,)."""
+        return removal_costs(self.H, self.W if score == "output" else None, channels, self.k)
+
+    def remove(self, channel: int) -> float:
+        """Let a channel go; the rise of ‖Y − XW‖²."""
+        c = slice(channel * self.k, channel * self.k + self.k)
+        distance = self.W - self.problem.weights * self.scale  # W − W⁰
+        price = removal_costs(self.H, self.W, torch.tensor([channel]), self.k)
+        fall = remove(self.H, self.W, c)
+        # ΔE_c less what the ridge charges for it, λ‖W − W⁰‖²
+        return (price + self.ridge * (fall * (2 * distance - fall)).sum()).item()
+
+    def error(self, channels: list[int]) -> float:
+        """‖Y − XW‖² when these channels stay and are refitted."""
+        W = self.problem.solve(columns_of(torch.tensor(channels, device=self.H.device), self.k))
+        return self.problem.error(W, scale=self.scale)
+
+
+Watch = Callable[[int, Tensor, Tensor], None]  # who goes, who was asked, what each would cost
+
+
+def _greedy(
+    layers: Sequence[_Layer], score: str, watch: Watch | None = None
+) -> tuple[list[int], list[float]]:
+    """The elimination itself: the order in which channels go, and what each adds to the error."""
+    left = torch.ones(layers[0].n, dtype=torch.bool, device=layers[0].H.device)
+    order, errors = [], []
+    for _ in range(len(left)):
+        ids = left.nonzero()[:, 0]
+        for layer in layers:
+            layer.refresh(ids)
+        # Σ over consumers of ΔE_c = tr(W_cᵀ (H_cc)⁻¹ W_c)
+        costs = sum(layer.costs(ids, score) for layer in layers)  # (left,)
+        gone = int(ids[costs.argmin()])
+        if watch is not None:
+            watch(gone, ids, costs)
+        errors.append(sum(layer.remove(gone) for layer in layers))
+        order.append(gone)
+        left[gone] = False
+    return order, errors
+
+
+def _eliminate(layers: Sequence[_Layer], score: str, exchanges: int, record: bool) -> Elimination:
+    """The greedy path, recorded and refined as asked."""
+    steps: list[Step] = []
+    first = layers[0]
+    watch = (lambda *seen: steps.append(_step(first, *seen))) if record else None
+    order, errors = _greedy(layers, score, watch)
+    refined = lru_cache(None)(lambda kept: _exchanged(layers, kept, exchanges))
     return Elimination(
-        order,
-        errors,
-        problem,
-        k,
-        refine=(lambda kept: refined(tuple(kept.tolist()))) if swaps else None,
+        torch.tensor(order),
+        torch.tensor(errors, dtype=torch.float64),
+        first.problem,
+        first.k,
+        refine=(lambda kept: refined(tuple(kept.tolist()))) if exchanges else None,
         steps=tuple(steps),
     )
 
 
-def _fit(problem: LeastSquares, columns: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, float]:
-    """H (d, d) and W (d, outputs) of ``columns``, zero elsewhere, W in scaled outputs, and λ."""
-    factor, ridge = problem.factorise(columns)
-    H = torch.zeros_like(problem.gram)
-    H[columns[:, None], columns] = torch.cholesky_inverse(factor)
-    # W = H (B + λW⁰)
-    return H, H @ (problem.cross + ridge * problem.weights) * scale, ridge
+def _step(layer: _Layer, gone: int, ids: Tensor, costs: Tensor) -> Step:
+    """What is about to happen, for a notebook to draw."""
+    H, k = layer.H, layer.k
+    c = slice(gone * k, gone * k + k)
+    scores = torch.full((layer.n,), torch.nan, dtype=H.dtype).index_copy(0, ids.cpu(), costs.cpu())
+    # x_c ≈ −X·H_:c (H_cc)⁻¹, itself left out
+    cover = -torch.linalg.solve(H[c, c], H[c]).T.clone()  # (d, k)
+    cover[c] = 0.0
+    return Step(gone, scores, cover)
 
 
-def _scores(H: Tensor, W: Tensor, ids: Tensor, k: int, score: str = "output") -> Tensor:
-    """What the removal of each of the channels ``ids`` would cost now: (ids,)."""
-    n = len(H) // k
-    H_cc = H.view(n, k, n, k)[ids, :, ids, :]  # (ids, k, k)
-    if score == "behavior":
-        # energy of x_c that the others cannot reconstruct: tr((H_cc)⁻¹)
-        return torch.linalg.inv(H_cc).diagonal(dim1=1, dim2=2).sum(1)
-    W_c = W.view(n, k, -1)[ids]  # (ids, k, outputs)
-    # ΔE_c = tr(W_cᵀ (H_cc)⁻¹ W_c)
-    return (W_c * torch.linalg.solve(H_cc, W_c)).sum((1, 2))
-
-
-def _path(
-    problem: LeastSquares, n: int, k: int, scale: Tensor, score: str, record: bool
-) -> tuple[Tensor, Tensor, list[Step]]:
-    """The greedy elimination itself: order (n,), errors (n,), and what was recorded."""
-    left = torch.ones(n, dtype=torch.bool, device=problem.gram.device)
-    H, W, ridge = _fit(problem, torch.arange(n * k, device=left.device), scale)
-    W0, energy = problem.weights * scale, problem.gram.diagonal().mean()
-    order, errors, steps = [], [], []
-    for _ in range(n):
-        if ridge > problem.ridge and H.diagonal().max() * energy < 1e6:
-            # the dependent columns are gone, and with them the huge numbers that cost digits
-            columns = columns_of(left.nonzero()[:, 0], k)
-            H, W, ridge = _fit(problem, columns, scale)
-        ids = left.nonzero()[:, 0]
-        scores = _scores(H, W, ids, k, score)  # (left,)
-        gone = int(ids[scores.argmin()])
-        c = slice(gone * k, gone * k + k)
-        # [U|A] = (H_cc)⁻¹ [W_c|H_c:]     W ← W − H_:c U     H ← H − H_:c A
-        solved = torch.linalg.solve(H[c, c], torch.cat([W[c], H[c]], 1))
-        U, A = solved[:, : W.shape[1]], solved[:, W.shape[1] :]
-        H_c = H[:, c].clone()  # (d, k)
-        fall = H_c @ U  # (d, outputs)
-        # rise of ‖Y − XW‖²: ΔE_c less what the ridge charges for it, λ‖W − W⁰‖²
-        rise = (W[c] * U).sum() + ridge * (fall * (2 * (W - W0) - fall)).sum()
-        if record:
-            costs = torch.full((n,), torch.nan, dtype=H.dtype).index_copy(
-                0, ids.cpu(), scores.cpu()
-            )
-            # x_c ≈ −X·H_:c (H_cc)⁻¹, itself left out
-            cover = -A.T.clone().index_fill(0, torch.arange(c.start, c.stop, device=H.device), 0)
-            steps.append(Step(gone, costs, cover))
-        W -= fall
-        H -= H_c @ A
-        H[c], H[:, c], W[c] = 0.0, 0.0, 0.0
-        left[gone] = False
-        order.append(gone)
-        errors.append(rise.item())
-    return torch.tensor(order), torch.tensor(errors, dtype=torch.float64), steps
-
-
-def _swapped(
-    problem: LeastSquares, kept: tuple[int, ...], n: int, k: int, scale: Tensor, swaps: int
-) -> Tensor:
-    """``kept`` after the best swaps: one removed channel comes back, another one goes."""
-    device = problem.gram.device
-
-    def error(channels: list[int]) -> float:
-        W = problem.solve(columns_of(torch.tensor(channels, device=device), k))
-        return problem.error(W, scale=scale)
-
+def _exchanged(layers: Sequence[_Layer], kept: tuple[int, ...], exchanges: int) -> Tensor:
+    """``kept`` after the best exchanges: one removed channel comes back, another one goes."""
+    device = layers[0].H.device
     inside = list(kept)
-    for _ in range(swaps):
-        columns = columns_of(torch.tensor(inside, device=device), k)
-        H, _, ridge = _fit(problem, columns, scale)
-        G = problem.gram + ridge * torch.eye(n * k, device=device, dtype=H.dtype)
-        C = (problem.cross + ridge * problem.weights) * scale
+    for _ in range(exchanges):
+        for layer in layers:
+            layer.fit(torch.tensor(inside, device=device))
         best = (0.0, -1, -1)
-        for back in sorted(set(range(n)) - set(inside)):
-            r = torch.arange(back * k, back * k + k, device=device)
-            # the inverse grows by a block, the reverse of a downdate:
-            # V = I_:r − H G_:r     H ← H + V (G_r: V)⁻¹ Vᵀ
-            V = -H @ G[:, r]  # (d, k)
-            V[r] = torch.eye(k, dtype=H.dtype, device=device)
-            grown = H + V @ torch.linalg.solve(G[r] @ V, V.T)
+        for back in sorted(set(range(layers[0].n)) - set(inside)):
             ids = torch.tensor([*inside, back], device=device)
-            scores = _scores(grown, grown @ C, ids, k)
+            costs = sum(_costs_with(layer, back, ids) for layer in layers)
             # the error falls by what ``back`` brings and rises by what ``out`` costs
-            change, out = (scores.min() - scores[-1]).item(), int(ids[scores.argmin()])
+            change, out = (costs.min() - costs[-1]).item(), int(ids[costs.argmin()])
             best = min(best, (change, back, out))
-        swapped = sorted({*inside, best[1]} - {best[2]})
-        if best[1] < 0 or not error(swapped) < error(inside) * (1 - 1e-9):
+        tried = sorted({*inside, best[1]} - {best[2]})
+        before, after = (sum(layer.error(ids) for layer in layers) for ids in (inside, tried))
+        if best[1] < 0 or not after < before * (1 - 1e-9):
             break
-        inside = swapped
+        inside = tried
     return torch.tensor(inside)
+
+
+def _costs_with(layer: _Layer, back: int, channels: Tensor) -> Tensor:
+    """What the removal of each of ``channels`` would cost if ``back`` came in again."""
+    r = columns_of(torch.tensor([back], device=layer.H.device), layer.k)
+    eye = torch.eye(len(layer.H), dtype=layer.H.dtype, device=layer.H.device)[:, r]  # (d, k)
+    G_r = layer.problem.gram[:, r] + layer.ridge * eye
+    # the inverse grows by a block, the reverse of a downdate: V = I_:r − H G_:r
+    V = eye - layer.H @ G_r
+    # H ← H + V (G_r: V)⁻¹ Vᵀ
+    grown = layer.H + V @ torch.linalg.solve(G_r.T @ V, V.T)
+    return removal_costs(grown, grown @ layer.target(), channels, layer.k)

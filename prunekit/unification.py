@@ -16,12 +16,13 @@ form, scoring again after each union. ``scale="one"`` is the form of Srinivas & 
 parameter pruning for deep neural networks", BMVC 2015, applied to outputs.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from prunekit.algebra.elimination import Elimination
+from prunekit.algebra.elimination import Elimination, Weights
 from prunekit.algebra.moments import Moments, check_matrix
 from prunekit.algebra.statistics import Statistics
 
@@ -106,7 +107,7 @@ def unify(
         raise ValueError(f"bias must have {W.shape[1]} numbers as W has columns, got {len(b)}")
     moments = Moments().update(X)
     count = _count(len(W), remove, ratio, max_error)
-    unions = _unions(moments, W, 1, count, score, affine, scale)
+    unions = _unions([_Said(moments, W, 1, affine)], count, score, scale)
     if max_error is not None:
         S = moments.scatter_xx
         whole = (W * (S @ W)).sum() if score == "output" else S.diagonal()  # ‖Y − mean(Y)‖²
@@ -123,20 +124,39 @@ def unify_site(
 
     For other options: ``method=functools.partial(unify_site, affine=False)``.
     """
-    n, k = site.channels, site.block_size
-    W = site.weights.reshape(n, -1)  # (n, k·outputs): a scalar scales the whole kernel
-    unions = _unions(site.moments, W, k, n - 1, score, affine, scale)
+    said = [
+        # a scalar scales the whole kernel: W (n, k·outputs)
+        _Said(c.moments, c.weights.reshape(site.channels, -1), c.block_size, affine)
+        for c in site.consumers
+    ]
+    unions = _unions(said, site.channels - 1, score, scale)
     order = [union.gone for union in unions]
-    order += sorted(set(range(n)) - set(order))
+    order += sorted(set(range(site.channels)) - set(order))
     errors = torch.tensor([union.error for union in unions] + [torch.inf], dtype=torch.float64)
-    means = site.moments.mean_x.view(n, k)
 
-    def update(kept: Tensor) -> tuple[Tensor, Tensor]:
-        V, c = _apply(unions[: n - len(kept)], W, torch.zeros_like(W[0]), means, affine)
-        outputs = site.weights.shape[1]
-        return V.reshape(-1, outputs), site.bias + c.view(-1, outputs).sum(0)
+    def update(kept: Tensor) -> list[Weights]:
+        found = []
+        for consumer, its in zip(site.consumers, said, strict=True):
+            b = torch.zeros_like(its.W[0])
+            gone = unions[: site.channels - len(kept)]
+            V, c = _apply(gone, its.W, b, its.means, affine)
+            outputs = consumer.weights.shape[1]
+            found.append((V.reshape(-1, outputs), consumer.bias + c.view(-1, outputs).sum(0)))
+        return found
 
     return Elimination(torch.tensor(order), errors, update=update)
+
+
+class _Said:
+    """What n neurons say to one consumer, and how it takes that."""
+
+    def __init__(self, moments: Moments, W: Tensor, k: int, affine: bool) -> None:
+        n = len(W)
+        G = moments.scatter_xx if affine else moments.gram
+        self.G = G.view(n, k, n, k).diagonal(dim1=1, dim2=3).sum(-1)  # (n, n) ⟨x_i, x_j⟩, all taps
+        self.W = W  # (n, k·outputs)
+        self.means = moments.mean_x.view(n, k)
+        self.affine = affine
 
 
 def _count(n: int, remove: int | None, ratio: float | None, max_error: float | None) -> int:
@@ -158,36 +178,41 @@ def _count(n: int, remove: int | None, ratio: float | None, max_error: float | N
     return n - 1
 
 
-def _unions(
-    moments: Moments, W: Tensor, k: int, count: int, score: str, affine: bool, scale: str
-) -> list[Union]:
-    """The greedy sequence of ``count`` unions; W (n, k·outputs), k columns of X per neuron."""
+def _unions(said: Sequence[_Said], count: int, score: str, scale: str) -> list[Union]:
+    """The greedy sequence of ``count`` unions; the errors of several consumers add up."""
     if score not in ("output", "behavior"):
         raise ValueError(f"score must be 'output' or 'behavior', got {score!r}")
     if scale not in ("best", "one"):
         raise ValueError(f"scale must be 'best' or 'one', got {scale!r}")
-    n = len(W)
-    G = moments.scatter_xx if affine else moments.gram
-    G = G.view(n, k, n, k).diagonal(dim1=1, dim2=3).sum(-1)  # (n, n) ⟨x_i, x_j⟩ over all taps
-    means = moments.mean_x.view(n, k).mean(1)
+    G = sum(its.G for its in said)
     energy = G.diagonal()  # ‖x_j‖²
     alive = energy > 1e-12 * energy.max()
     # a_ij = ⟨x_i, x_j⟩ / ‖x_i‖²; a neuron that says nothing speaks for nobody
     a = torch.where(alive[:, None], G / energy[:, None], 0.0)
     a = torch.ones_like(G) if scale == "one" else a
-    # ‖x_j − a·x_i‖² = ‖x_j‖² − 2a⟨x_i, x_j⟩ + a²‖x_i‖²   (= ‖x_j‖²·sin²θ_ij for the best a)
-    D = (energy - 2 * a * G + a**2 * energy[:, None]).clamp(min=0)
-    D.fill_diagonal_(torch.inf)
-    W, unions = W.clone(), []
+    lost = [_lost(its.G, a) for its in said]
+    means = torch.cat([its.means for its in said], 1).mean(1)
+    Ws = [its.W.clone() for its in said]
+    gone, unions = torch.eye(len(G), dtype=torch.bool, device=G.device), []
     for _ in range(count):
         # E_ij = ‖W_j‖²·‖x_j − a·x_i‖²
-        E = torch.where(D.isinf(), D, D * W.square().sum(1)) if score == "output" else D
-        i, j = divmod(int(E.argmin()), n)
-        shift = (means[j] - a[i, j] * means[i]).item() if affine else 0.0
+        parts = [
+            D * W.square().sum(1) if score == "output" else D for D, W in zip(lost, Ws, strict=True)
+        ]
+        E = sum(parts).masked_fill(gone, torch.inf)
+        i, j = divmod(int(E.argmin()), len(E))
+        shift = (means[j] - a[i, j] * means[i]).item() * said[0].affine
         unions.append(Union(j, i, a[i, j].item(), shift, E[i, j].item()))
-        W[i] += a[i, j] * W[j]
-        D[j], D[:, j] = torch.inf, torch.inf
+        for W in Ws:
+            W[i] += a[i, j] * W[j]
+        gone[j], gone[:, j] = True, True
     return unions
+
+
+def _lost(G: Tensor, a: Tensor) -> Tensor:
+    """‖x_j − a_ij·x_i‖² for every ordered pair (n, n); ‖x_j‖²·sin²θ_ij for the best a."""
+    # ‖x_j‖² − 2a⟨x_i, x_j⟩ + a²‖x_i‖²
+    return (G.diagonal() - 2 * a * G + a**2 * G.diagonal()[:, None]).clamp(min=0)
 
 
 def _bounded(unions: list[Union], max_error: float, whole: Tensor) -> list[Union]:

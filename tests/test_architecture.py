@@ -27,11 +27,12 @@ CHAPTERS = {
 CLASSROOM = {
     "algebra.least_squares",
     "algebra.moments",
+    "algebra.statistics",
     "coding",
     "network.finding",
     "network.given",
     "network.inputs",
-    "network.listening",
+    "network.recording",
     "network.widths",
     "pipeline.budget",
     "pipeline.methods",

@@ -13,8 +13,11 @@ from torch import nn
 
 import prunekit as pk
 from prunekit import baselines
-from prunekit.network.layers import answered, listened
-from prunekit.pipeline.front_to_back import Options, statistics_of
+from prunekit.network.layers import consumer_inputs, consumer_outputs
+from prunekit.network.reading import statistics_of
+from prunekit.network.survey import Survey
+from prunekit.pipeline.front_to_back import Options
+from prunekit.pipeline.repairs import Repair
 
 from .problems import F64, of, refit
 
@@ -42,8 +45,10 @@ def site_of(seed=0, ridge=0.0, coefficients="kernel"):
     """The statistics of its one site, the network, and its images."""
     model, images = network(seed)
     site = next(s for s in pk.find_sites(model, images[:1]) if s.name == "0")
-    options = Options(None, "none", coefficients=coefficients, ridge=ridge)
-    return statistics_of(model, model, site, list(images.split(13)), options), model, images
+    options = Options(None, Repair(), coefficients=coefficients, ridge=ridge)
+    batches = list(images.split(13))
+    survey = Survey(model, site.consumer_inputs, batches, coefficients == "channel")
+    return statistics_of(site, survey, options), model, images
 
 
 def order(method, site):
@@ -104,8 +109,8 @@ def test_taylor_is_autograd_and_finite_differences(seed):
 
 def shares(model, images):
     """Z_c, what each channel adds to Y, as long vectors (samples·outputs, n), and Y, centred."""
-    X = listened(model[3], model[:3](images)).detach()
-    Y = answered(model[3], model[:4](images)).detach()
+    X = consumer_inputs(model[3], model[:3](images)).detach()
+    Y = consumer_outputs(model[3], model[:4](images)).detach()
     W, k = model[3].weight.detach().flatten(1).T, X.shape[1] // N
     parts = [X[:, c * k : c * k + k] @ W[c * k : c * k + k] for c in range(N)]
     return (
@@ -228,9 +233,9 @@ def test_dead_and_twin_channels_are_no_trouble(seed, ridge):
             if values.ndim:
                 values[4] = values[2]  # channel 4 says what channel 2 says
     site = next(s for s in pk.find_sites(model, images[:1]) if s.name == "0")
-    options = Options(None, "none", ridge=ridge)
+    options = Options(None, Repair(), ridge=ridge)
     for name in baselines.__all__:
-        site_now = statistics_of(model, model, site, [images], options)
+        site_now = statistics_of(site, Survey(model, site.consumer_inputs, [images]), options)
         found = order(getattr(baselines, name), site_now)
         assert sorted(found) == list(range(N)), name
         if name in ("activation", "apoz", "taylor", "thinet"):

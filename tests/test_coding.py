@@ -9,9 +9,15 @@ from hypothesis import strategies as st
 from torch import nn
 
 import prunekit as pk
-from prunekit.network.layers import answered, listened
-from prunekit.network.listening import collect, heard, sample_rows
-from prunekit.network.sites import Listener
+from prunekit.network.layers import consumer_inputs, consumer_outputs
+from prunekit.network.own import map_moments
+from prunekit.network.reading import statistics_of
+from prunekit.network.sites import ConsumerInputs, Site
+from prunekit.network.surgery import Cut
+from prunekit.network.survey import Survey
+from prunekit.network.walk import Walk
+from prunekit.pipeline.front_to_back import Options
+from prunekit.pipeline.repairs import Repair
 
 from .networks import TwoInputs, chain
 from .problems import F64, deficient, problem
@@ -25,13 +31,29 @@ def stacked(maps):
     return torch.stack([maps[:, c].reshape(-1) for c in range(maps.shape[1])], 1).double()
 
 
-def ear(name, channels, each=1):
-    """One that listens to layer ``name``, which hears ``channels``, ``each`` inputs per channel."""
+def taken_by(name, channels, each=1):
+    """What layer ``name`` takes: ``channels``, ``each`` inputs per channel."""
     inputs = torch.arange(channels * each).view(channels, each)
-    return Listener(name, 0, inputs, channels * each, 1, None, False)
+    return ConsumerInputs(name, 0, inputs, channels * each, 1, None, False)
 
 
-EARS = {"3": ear("3", 8), "7": ear("7", 6, 4), "9": ear("9", 10)}
+TAKEN = {"3": taken_by("3", 8), "7": taken_by("7", 6, 4), "9": taken_by("9", 10)}
+CALLS = dict.fromkeys(TAKEN, 1)
+
+
+def site_before(name):
+    """The site whose channels layer "3" or "7" takes, as far as its statistics need it."""
+    producer = {"3": "0", "7": "3"}[name]
+    count = len(TAKEN[name].channels)
+    cut = Cut(producer, "out", tuple((i,) for i in range(count)))
+    return Site(producer, count, (producer,), (TAKEN[name],), cuts=(cut,))
+
+
+def question(model, smaller, name, batches):
+    """What a method gets to know of that site at its turn in a walk."""
+    with Walk(model, smaller, CALLS, batches) as walk:
+        turn = walk.at(name, Survey(model, [], batches))
+        yield statistics_of(site_before(name), turn, Options(None, Repair()))
 
 
 class Functional(nn.Module):
@@ -181,11 +203,14 @@ def test_similarity_of_dead_constant_and_twin_neurons(seed, power):
 def test_identity_8_streamed_moments_of_layers_are_the_one_shot_ones(name, sizes):
     model, smaller = chain(seed=0).eval(), chain(seed=1).eval()
     images = IMAGES[: sum(sizes)]
-    (moments,) = collect(model, smaller, [EARS[name]], images.split(sizes))
+    batches = images.split(sizes)
+    with Walk(model, smaller, CALLS, batches) as walk:
+        turn = walk.at(name, Survey(model, [], batches))
+        moments = turn.moments(TAKEN[name])
     index = int(name)
     with torch.no_grad():
-        X = listened(smaller[index], smaller[:index](images)).double()
-        Y = answered(model[index], model[: index + 1](images)).double()
+        X = consumer_inputs(smaller[index], smaller[:index](images)).double()
+        Y = consumer_outputs(model[index], model[: index + 1](images)).double()
     assert moments.count == len(X)
     for got, want in (
         (moments.gram, X.T @ X),
@@ -198,7 +223,8 @@ def test_identity_8_streamed_moments_of_layers_are_the_one_shot_ones(name, sizes
 def test_moments_of_whole_maps():
     model, smaller = chain(seed=0).double().eval(), chain(seed=1).double().eval()
     images = IMAGES.double()
-    (moments,) = collect(model, smaller, [EARS["3"]], images.split(5), whole_maps=True)
+    with Walk(model, smaller, CALLS, images.split(5)) as walk:
+        moments = map_moments(smaller[3], model[3], TAKEN["3"], walk.pairs("3"))
     with torch.no_grad():
         X, X0 = stacked(smaller[:3](images)), stacked(model[:3](images))
         W = model[3].weight.flatten(1).T.reshape(8, 9 * 6)  # the taps are outputs of their own
@@ -206,23 +232,26 @@ def test_moments_of_whole_maps():
     torch.testing.assert_close(moments.cross, X.T @ (X0 @ W))
 
 
-def test_rows_are_rows_of_what_is_heard_and_answered():
+def test_rows_are_rows_of_inputs_and_targets():
     model, smaller = chain(seed=0).double().eval(), chain(seed=1).double().eval()
     images = IMAGES.double()
-    X, Y = sample_rows(model, smaller, EARS["3"], images.split(6), 40, seed=3)
-    every_x = listened(smaller[3], smaller[:3](images)).detach()
-    every_y = answered(model[3], model[:4](images)).detach()
+    for site in question(model, smaller, "3", images.split(6)):
+        X, Y = site.rows(40)
+        again, _ = site.rows(40)
+    every_x = consumer_inputs(smaller[3], smaller[:3](images)).detach()
+    every_y = consumer_outputs(model[3], model[:4](images)).detach()
     assert X.shape == (40, 72) and Y.shape == (40, 6)
     where = torch.cdist(X, every_x).argmin(1)
     torch.testing.assert_close(X, every_x[where])
     torch.testing.assert_close(Y, every_y[where])
     assert len(where.unique()) == 40
-    assert torch.equal(X, sample_rows(model, smaller, EARS["3"], images.split(6), 40, seed=3)[0])
+    assert torch.equal(X, again)
 
 
-def test_what_is_heard_comes_batch_by_batch():
+def test_inputs_come_batch_by_batch():
     model = chain().eval()
-    maps = list(heard(model, EARS["7"], IMAGES.split(5)))
+    for site in question(model, model, "7", IMAGES.split(5)):
+        maps = list(site.inputs())
     assert [tuple(part.shape) for part in maps] == [(5, 6, 4), (5, 6, 4), (2, 6, 4)]
     torch.testing.assert_close(torch.cat(maps), model[:6](IMAGES).detach().flatten(2))
 

@@ -63,7 +63,8 @@ def points(line):
 
 
 def test_every_figure_is_drawn_here():
-    assert set(DRAWN) == set(figures.__all__) - {"new", "show"}
+    drawn = {name for name in figures.__all__ if callable(getattr(figures, name))}
+    assert set(DRAWN) == drawn - {"new", "show"}
 
 
 @pytest.mark.parametrize("name", DRAWN)

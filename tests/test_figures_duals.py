@@ -14,7 +14,9 @@ SCORES = np.array([[1.0, 100.0, 10.0], [np.nan, 1000.0, 10.0], [np.nan, 10.0, np
 SAID = np.array([0.0, 1.0, 4.0])
 
 DRAWN = {
-    "best_ratio": lambda: figures.best_ratio([3, 2, 1], {"greedy": [1, 1.5, 1], "swaps": [1] * 3}),
+    "best_ratio": lambda: figures.best_ratio(
+        [3, 2, 1], {"greedy": [1, 1.5, 1], "exchanges": [1] * 3}
+    ),
     "dual_without": lambda: figures.dual_without(X[:, 0], *DUALS.T, np.array([0.5, 0.0])),
     "duals": lambda: figures.duals({"wide": (X, DUALS), "again": (X, DUALS)}),
     "film": lambda: figures.film(SCORES, order=[0, 2, 1]),
@@ -104,7 +106,8 @@ def test_guesses_draws_points_and_the_line_where_they_should_lie():
 
 def test_best_ratio_prunes_from_left_to_right():
     (axis,) = DRAWN["best_ratio"]().axes
-    greedy, swaps, best = axis.lines
-    assert greedy.get_ydata().tolist() == [1, 1.5, 1] and swaps.get_ydata().tolist() == [1, 1, 1]
+    greedy, better, best = axis.lines
+    assert greedy.get_ydata().tolist() == [1, 1.5, 1]
+    assert better.get_ydata().tolist() == [1, 1, 1]
     assert best.get_ydata()[0] == 1 and axis.xaxis_inverted()
-    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["greedy", "swaps"]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["greedy", "exchanges"]

@@ -1,4 +1,4 @@
-"""A layer read as least squares: listened(X) @ W + b is what the layer answers."""
+"""A layer read as least squares: consumer_inputs(X) @ W + b is what the layer answers."""
 
 import pytest
 import torch
@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from prunekit.network.layers import (
-    answered,
     by_channel,
-    listened,
+    consumer_inputs,
+    consumer_outputs,
     outgoing_weights,
     set_outgoing_weights,
 )
@@ -43,7 +43,7 @@ def test_what_a_convolution_hears_and_answers(kwargs, channels, seed, dtype):
     layer = nn.Conv2d(channels, 5, **kwargs).to(dtype)
     x = torch.randn(2, channels, 11, 8, dtype=dtype)
     W, b = outgoing_weights(layer)
-    X, Y = listened(layer, x), answered(layer, layer(x))
+    X, Y = consumer_inputs(layer, x), consumer_outputs(layer, layer(x))
     assert W.dtype == b.dtype == F64 and X.dtype == dtype
     accuracy = 1e-9 if dtype == F64 else 1e-4
     torch.testing.assert_close(X.double() @ W + b, Y.double(), rtol=accuracy, atol=accuracy)
@@ -58,8 +58,10 @@ def test_what_a_linear_layer_hears_and_answers(batch, seed, dtype, bias):
     torch.manual_seed(seed)
     layer, x = nn.Linear(4, 5, bias=bias).to(dtype), torch.randn(*batch, 4, dtype=dtype)
     W, b = outgoing_weights(layer)
-    got = listened(layer, x).double() @ W + b
-    torch.testing.assert_close(got, answered(layer, layer(x)).double(), rtol=1e-5, atol=1e-6)
+    got = consumer_inputs(layer, x).double() @ W + b
+    torch.testing.assert_close(
+        got, consumer_outputs(layer, layer(x)).double(), rtol=1e-5, atol=1e-6
+    )
     assert bias or not b.any()
 
 
@@ -91,6 +93,6 @@ def test_columns_come_channel_by_channel(kernel):
     layer, x = nn.Conv2d(3, 2, kernel, padding=1), torch.randn(2, 3, 6, 6)
     silent = x.clone()
     silent[:, 1] = 0
-    X, without = listened(layer, x), listened(layer, silent)
+    X, without = consumer_inputs(layer, x), consumer_inputs(layer, silent)
     mine = torch.arange(3 * kernel**2) // kernel**2 == 1
     assert not without[:, mine].any() and torch.equal(without[:, ~mine], X[:, ~mine])

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 import prunekit as pk
-from prunekit.pipeline.methods import METHODS
-from prunekit.pipeline.repair import REPAIRS
+from prunekit.pipeline.methods import METHODS, REPAIRS
 from prunekit.unification import unify_site
 
 from .problems import F64

@@ -43,12 +43,12 @@ def test_depthwise_convolutions_pass_channels_on():
     assert "4.body.3" not in sites
 
 
-def test_concatenated_channels_are_heard_by_several_layers():
+def test_concatenated_channels_are_taken_by_several_layers():
     sites = by_name(models.densenet(depth=10, growth=4), torch.randn(1, 3, 32, 32))
     assert all(site.reason is None for name, site in sites.items() if name != list(sites)[-1])
-    first, second = sites["1.conv"].listeners, sites["1.conv"].listeners[1:]
-    assert len(first) > 1 and all(ear.channels.shape == (4, 1) for ear in first)
-    assert all(ear.heard > 4 for ear in second)
+    inputs = sites["1.conv"].consumer_inputs
+    assert len(inputs) > 1 and all(taken.channels.shape == (4, 1) for taken in inputs)
+    assert all(taken.width > 4 for taken in inputs[1:])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import torch
 from torch.distributions import Categorical, kl_divergence
 
 import prunekit as pk
+from prunekit import pro
 
 from .networks import TwoInputs, chain
 from .test_pipeline import assert_untouched, snapshot
@@ -95,7 +96,7 @@ def test_distance_of_all_together_without_repair(method):
 
 
 def test_distance_of_all_together_with_weights_that_were_fitted_one_by_one():
-    """Each site cut alone by hand; the refitted listeners put together in one network."""
+    """Each site cut alone by hand; the refitted consumers put together in one network."""
     net = model(bias=True)
     ratios = optimize(net, target_macs=0.1)
     assert all(ratios.values()), "every site is pruned"
@@ -122,14 +123,19 @@ def every_pair():
 
 
 @pytest.mark.parametrize("target", [0.8, 0.5, 0.3])
-def test_greedy_that_looks_at_every_pair_equals_brute_force(target):
+def test_two_sites_equal_brute_force_where_exchange_looks_at_every_pair(target):
+    """Identity 9, on D that is measured in networks really cut."""
     net = model(bias=True)
-    options = {"form": "greedy", "lookahead": 8, "ignored_layers": ["9"], "method": "l1"}
+    options = {"form": "greedy", "ignored_layers": ["9"], "method": "l1"}
     ratios, budget = optimize(net, target_macs=target, **options), target * pk.count_macs(net, ONE)
-    found = {pair: error for pair, (macs, error) in every_pair().items() if macs <= budget}
-    assert (ratios.widths["0"], ratios.widths["3"]) == min(found, key=found.get)
-    assert ratios.error == pytest.approx(min(found.values()), rel=1e-3)
-    assert len(ratios.trace) == 1 and ratios.trace[0].error == ratios.error
+    table = every_pair() | {(8, 6): (pk.count_macs(net, ONE), 0.0)}
+    levels = {"0": [8, *QUARTER["0"]], "3": [6, *QUARTER["3"]]}
+    macs, error = (lambda w, i=i: table[w["0"], w["3"]][i] for i in (0, 1))
+    start, _ = pro.greedy(levels, error, macs, budget=budget)
+    assert start == {name: ratios.widths[name] for name in levels}
+    assert ratios.error == pytest.approx(error(start), rel=1e-3)
+    best = pro.exchange(start, levels, error, macs, budget)
+    assert error(best) == min(e for cost, e in table.values() if cost <= budget)
 
 
 def test_first_steps_of_greedy_are_those_of_curves():
@@ -141,7 +147,7 @@ def test_first_steps_of_greedy_are_those_of_curves():
             assert value == curves.curves[name][keep]
     at = dict(CHANNELS)
     for decision in greedy.trace:
-        at[decision.site] = decision.keep[0]
+        at[decision.layer] = decision.keep
     assert at == greedy.widths and greedy.trace[-1].error == greedy.error
 
 

@@ -13,7 +13,7 @@ from prunekit.classroom import models
 from .networks import TwoInputs, chain
 
 pipeline = importlib.import_module("prunekit.pipeline.pruning")
-site_reading = importlib.import_module("prunekit.network.reading")
+walk = importlib.import_module("prunekit.network.walk")
 
 IMAGES = torch.randn(40, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 ONE = IMAGES[:1]
@@ -267,15 +267,15 @@ def test_the_original_is_untouched_bit_for_bit_and_modes_are_kept():
     assert not shared & {p.data_ptr() for p in result.model.parameters()}
 
 
-@pytest.mark.parametrize("where", ["find_sites", "collect", "count_macs"])
+@pytest.mark.parametrize("where", ["find_sites", "consumer_inputs", "count_macs"])
 def test_an_interrupted_run_leaves_everything_as_it_was(monkeypatch, where):
     model, calls = chain().train(), []
-    modules = dict.fromkeys(("find_sites", "count_macs"), pipeline) | {"collect": site_reading}
+    modules = dict.fromkeys(("find_sites", "count_macs"), pipeline) | {"consumer_inputs": walk}
     before, usual = snapshot(model), getattr(modules[where], where)
 
     def interrupted(*args, **kwargs):
         calls.append(args)
-        if len(calls) == 2 or where != "collect":
+        if len(calls) == 2 or where != "consumer_inputs":
             raise KeyboardInterrupt
         return usual(*args, **kwargs)
 

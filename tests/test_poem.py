@@ -122,7 +122,7 @@ IMAGES = torch.randn(40, 3, 8, 8, generator=torch.Generator().manual_seed(0), dt
 
 
 def pruned(model, **kwargs):
-    kwargs = {"repair": "least_squares", "pruning_ratio": {"0": 0.5}, "progress": False} | kwargs
+    kwargs = {"repair": "network", "pruning_ratio": {"0": 0.5}, "progress": False} | kwargs
     return pk.prune(model, IMAGES[:1], IMAGES, **kwargs)
 
 
@@ -140,7 +140,7 @@ def test_prune_looks_behind_the_activation(norm, seed):
             model[3].weight.copy_(torch.linspace(-1, 2, 6))
             model[3].bias.copy_(torch.linspace(0.5, -0.5, 6))
     model.eval()
-    plain, poem = pruned(model), pruned(model, poem=True)
+    plain, poem = pruned(model), pruned(model, repair="poem")
     assert plain.plan == poem.plan
     with torch.no_grad():
         said, after, before = (m[:-1](IMAGES) for m in (model, poem.model, plain.model))
@@ -150,21 +150,12 @@ def test_prune_looks_behind_the_activation(norm, seed):
 def test_without_a_relu_behind_it_is_plain_least_squares():
     model = chain().double().eval()
     for ratios in ({"7": 0.5}, {"7": 0.3}):  # the last layer is the network's output
-        plain, poem = (pruned(model, poem=poem, pruning_ratio=ratios) for poem in (False, True))
+        plain, poem = (
+            pruned(model, repair=repair, pruning_ratio=ratios) for repair in ("network", "poem")
+        )
         assert torch.equal(plain.model(IMAGES), poem.model(IMAGES))
 
 
-@pytest.mark.parametrize(
-    "kwargs",
-    [
-        {"repair": "none"},
-        {"repair": "batchnorm"},
-        {"repair": "own"},
-        {"coefficients": "channel"},
-        {"method": "unify", "repair": None},
-        {"method": "l1", "repair": None},
-    ],
-)
-def test_what_poem_does_not_go_with_is_refused(kwargs):
-    with pytest.raises(ValueError, match="poem=True refines least squares of whole kernels"):
-        pruned(chain().double(), poem=True, **kwargs)
+def test_poem_and_coefficients_per_channel_are_refused():
+    with pytest.raises(ValueError, match="repair='poem' refines whole kernels"):
+        pruned(chain().double(), repair="poem", coefficients="channel")

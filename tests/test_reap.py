@@ -172,8 +172,8 @@ def test_identity_7_exhaustive_and_svd_are_bounds(n, k, seed, data):
     subsets = list(itertools.combinations(range(n), keep))
     best = min(refit(X[:, of(s, k)], Y)[2] for s in subsets)
     floor = torch.linalg.svdvals(Y - Y.mean(0))[keep * k :].square().sum().item()
-    for swaps in (0, 10):
-        elimination = eliminate(Moments().update(X, Y), k, ridge=0.0, swaps=swaps)
+    for exchanges in (0, 10):
+        elimination = eliminate(Moments().update(X, Y), k, ridge=0.0, exchanges=exchanges)
         got = refit(X[:, of(elimination.kept_at(keep), k)], Y)[2]
         assert got >= best * (1 - 1e-9) and best >= floor * (1 - 1e-9)
         if keep == n - 1:
@@ -182,10 +182,10 @@ def test_identity_7_exhaustive_and_svd_are_bounds(n, k, seed, data):
 
 def test_greedy_is_often_the_optimum_and_swaps_make_it_so_more_often():
     equal = {0: 0, 20: 0}
-    for seed, swaps in itertools.product(range(20), equal):
+    for seed, exchanges in itertools.product(range(20), equal):
         X, Y, _, _ = problem(n=7, seed=seed)
-        greedy = eliminate(Moments().update(X, Y), ridge=0.0, swaps=swaps)
+        greedy = eliminate(Moments().update(X, Y), ridge=0.0, exchanges=exchanges)
         got = refit(X[:, greedy.kept_at(4)], Y)[2]
         best = min(refit(X[:, list(s)], Y)[2] for s in itertools.combinations(range(7), 4))
-        equal[swaps] += got <= best * (1 + 1e-9)
+        equal[exchanges] += got <= best * (1 + 1e-9)
     assert 10 <= equal[0] <= equal[20]

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from prunekit.algebra.least_squares import LeastSquares, columns_of
 
-__all__ = ["Elimination", "Step"]
+__all__ = ["Elimination", "Step", "Weights"]
 
-Update = Callable[[Tensor], tuple[Tensor, Tensor]]
+Weights = tuple[Tensor, Tensor]  # W (d, outputs), zero in removed rows, and b (outputs,)
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,13 @@ class Elimination:
     Attributes
     ----------
     order : int64 (channels,), the first to go first
-    errors : float64 (channels,), what each removal adds to the error of the layer; None when a
-        method only orders channels
-    problem : the least squares behind it; None when a method only orders channels
+    errors : float64 (channels,), what each removal adds to the error of the layer (of several
+        consumers together); None when a method only orders channels
+    problem : the least squares behind it, of the first consumer; None when a method only orders
+        channels
     block_size : columns per channel
     update : from kept ids to W (d, outputs), zero in removed rows, and b (outputs,): a method's own
-        weights; without it those of ``problem``
+        weights; a list of such pairs where a site has several consumers
     refine : from kept ids to better kept ids; sets of different sizes are then no longer nested
     steps : what happened, if it was recorded
     """
@@ -49,7 +50,7 @@ class Elimination:
     errors: Tensor | None = None
     problem: LeastSquares | None = None
     block_size: int = 1
-    update: Update | None = None
+    update: Callable[[Tensor], Weights | list[Weights]] | None = None
     refine: Callable[[Tensor], Tensor] | None = None
     steps: tuple[Step, ...] = ()
 
@@ -60,15 +61,17 @@ class Elimination:
         kept = self.order[len(self.order) - keep :].sort().values
         return kept if self.refine is None else self.refine(kept)
 
-    def weights_at(self, keep: int) -> tuple[Tensor, Tensor]:
-        """W (d, outputs), zero in removed rows, and b (outputs,), with ``keep`` channels left."""
-        return self.weights_of(self.kept_at(keep))
+    def weights_at(self, keep: int) -> Weights:
+        """W (d, outputs), zero in removed rows, and b (outputs,), with ``keep`` channels left.
 
-    def weights_of(self, kept: Tensor) -> tuple[Tensor, Tensor]:
-        """The same for the ids of a kept set of this path."""
+        Those of ``update``, else by least squares; of several consumers those of the first.
+        """
+        kept = self.kept_at(keep)
         if self.update is not None:
-            return self.update(kept)
+            found = self.update(kept)
+            return found[0] if isinstance(found, list) else found
         if self.problem is None:
             raise ValueError("this elimination only orders channels; it has no least squares")
-        W = self.problem.solve(columns_of(kept.to(self.problem.gram.device), self.block_size))
+        kept = kept.to(self.problem.gram.device)
+        W = self.problem.solve(columns_of(kept, self.block_size))
         return W, self.problem.bias(W)

@@ -73,6 +73,26 @@ class Moments:
         self.count = n + m
         return self
 
+    def part(self, columns: Tensor, weights: Tensor) -> "Moments":
+        """The moments of some columns of X, and of what they should add to Y.
+
+        The other columns R keep their ``weights`` W (d, outputs), so Y becomes Y − X_R·W_R.
+        """
+        if torch.equal(columns, torch.arange(len(weights), device=columns.device)):
+            return self
+        rest = torch.ones(len(weights), dtype=torch.bool, device=columns.device)
+        rest[columns] = False
+        W, G = weights[rest], self.scatter_xx
+        part = Moments()
+        part.count, part.mean_x = self.count, self.mean_x[columns]
+        part.mean_y = self.mean_y - self.mean_x[rest] @ W
+        part.scatter_xx = G[columns][:, columns]
+        part.scatter_xy = self.scatter_xy[columns] - G[columns][:, rest] @ W
+        # Σ(y − x_R W_R)² = Σy² − 2 Σ y·x_R W_R + Σ(x_R W_R)²
+        explained = W * (2 * self.scatter_xy[rest] - G[rest][:, rest] @ W)
+        part.scatter_yy = (self.scatter_yy - explained.sum(0)).clamp(min=0)
+        return part
+
     @property
     def gram(self) -> Tensor:
         """G = XᵀX (n, n), not centred."""

@@ -95,7 +95,7 @@ def compare(
     for name, budget in bar:
         bar.set_description(f"{name} at {budget:g}")
         options = entries[name]
-        row = Row(name, resolve(options["method"], options["repair"])[2], budget)
+        row = Row(name, resolve(options["method"], options["repair"])[2].name, budget)
         try:
             with torch.random.fork_rng():
                 torch.manual_seed(seed)

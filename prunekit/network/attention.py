@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from prunekit.network.sites import Listener, Site
+from prunekit.network.sites import ConsumerInputs, Site
 from prunekit.network.surgery import Cut
 
 __all__ = ["heads"]
@@ -45,10 +45,10 @@ def _site(name: str, module: nn.Module, counter: str, calls: Mapping[str, int]) 
     if inner % n or any(layer.out_features != parts * inner for _, layer in makers):
         return []
     size = inner // n
-    hears = tuple(tuple(range(h * size, h * size + size)) for h in range(n))
-    makes = tuple(tuple(p * inner + i for p in range(parts) for i in ids) for ids in hears)
-    cuts = [Cut(key, "out", makes) for key, _ in makers] + [Cut(out_name, "in", hears)]
+    takes = tuple(tuple(range(h * size, h * size + size)) for h in range(n))
+    makes = tuple(tuple(p * inner + i for p in range(parts) for i in ids) for ids in takes)
+    cuts = [Cut(key, "out", makes) for key, _ in makers] + [Cut(out_name, "in", takes)]
     cuts.append(Cut(name, counter, tuple((h,) for h in range(n))))
-    ear = Listener(out_name, 0, torch.tensor(hears), inner, 1, None, False)
+    inputs = ConsumerInputs(out_name, 0, torch.tensor(takes), inner, 1, None, False)
     producers = tuple(key for key, _ in makers)
-    return [Site(producers[0], n, producers, (ear,), cuts=tuple(cuts))]
+    return [Site(producers[0], n, producers, (inputs,), cuts=tuple(cuts))]

@@ -1,4 +1,4 @@
-"""Where a network can be pruned: channels, who makes them, who hears them, or why not.
+"""Where a network can be pruned: channels, who makes them, who takes them, or why not.
 
 The structure is traced by torch-pruning's dependency graph, on a copy, once. What comes out is
 data: a `Site` names the modules to cut and which of their indices belong to each channel, so that
@@ -19,20 +19,20 @@ from prunekit.network.given import frozen_copy, has_hooks, undisturbed
 from prunekit.network.graph import bounded, called_layers, is_depthwise
 from prunekit.network.inputs import Inputs, check_example, first_pass, flat_outputs, map_tensors
 from prunekit.network.layers import LAYERS, width
-from prunekit.network.sites import Listener, Site
+from prunekit.network.sites import ConsumerInputs, Site
 from prunekit.network.structure import Structure
 from prunekit.network.verify import verify
 
-__all__ = ["Listener", "Site", "find_sites", "ignored_names", "listener"]
+__all__ = ["ConsumerInputs", "Site", "find_sites", "ignored_names", "only_consumer"]
 
 
-def listener(model: nn.Module, name: str, example: Inputs) -> Listener | None:
-    """The one layer that hears all that layer ``name`` makes, or None."""
+def only_consumer(model: nn.Module, name: str, example: Inputs) -> ConsumerInputs | None:
+    """What the one layer that takes all that layer ``name`` makes takes of it, or None."""
     layer = model.get_submodule(name)
     if not isinstance(layer, LAYERS) or is_depthwise(layer):
         return None
     site = Structure(model, example).site(name, residual=False)
-    return site.listeners[0] if len(site.listeners) == 1 else None
+    return site.consumer_inputs[0] if len(site.consumer_inputs) == 1 else None
 
 
 def ignored_names(model: nn.Module, ignored_layers: Iterable[str | nn.Module | type]) -> set[str]:
@@ -83,7 +83,7 @@ def find_sites(
     ignored_layers : names or patterns (``layer1.*``), modules or types to leave alone; a container
         counts with all its layers
     prune_residual : also offer channels that residual connections add up: one set for all layers
-        that write to the stream, heard by all that read it
+        that write to the stream, taken by all that read it
 
     Returns
     -------

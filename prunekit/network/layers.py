@@ -16,11 +16,11 @@ from prunekit.algebra.moments import float64
 __all__ = [
     "CONVOLUTIONS",
     "LAYERS",
-    "answered",
+    "consumer_outputs",
     "by_channel",
     "groups_of",
     "is_plain",
-    "listened",
+    "consumer_inputs",
     "outgoing_weights",
     "set_outgoing_weights",
     "silence_inputs",
@@ -55,7 +55,7 @@ def width(layer: nn.Module, side: str) -> int:
     return layer.in_channels if side == "in" else layer.out_channels
 
 
-def listened(layer: nn.Module, inputs: Tensor, channels: Tensor | None = None) -> Tensor:
+def consumer_inputs(layer: nn.Module, inputs: Tensor, channels: Tensor | None = None) -> Tensor:
     """X: what a layer hears, one row per output position.
 
     Parameters
@@ -111,8 +111,8 @@ def _spread_out(layer: nn.Module, inputs: Tensor) -> Tensor:
     return F.pad(X, pads)
 
 
-def answered(layer: nn.Module, outputs: Tensor, group: int = 0) -> Tensor:
-    """Y: a layer's output (of one group) as (samples, outputs), rows in the order of `listened`."""
+def consumer_outputs(layer: nn.Module, outputs: Tensor, group: int = 0) -> Tensor:
+    """Y: a layer's output (of one group) as (samples, outputs), rows ordered as in X."""
     if isinstance(layer, nn.Linear):
         return outputs.reshape(-1, outputs.shape[-1])
     part = outputs.chunk(groups_of(layer), 1)[group]

@@ -1,63 +1,87 @@
-"""From a site of a network to its statistics, and from new weights back into the network."""
+"""From a site of a network to its statistics: the question that a method gets."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from prunekit.algebra.joining import join, split, wide
-from prunekit.algebra.moments import float64
-from prunekit.algebra.statistics import Statistics
+from prunekit.algebra.moments import Moments, float64
+from prunekit.algebra.statistics import Consumer, Statistics
 from prunekit.network.inputs import Inputs
-from prunekit.network.layers import TRANSPOSED, groups_of, set_outgoing_weights
-from prunekit.network.listening import collect, heard, heard_with_gradients, own_rows, sample_rows
-from prunekit.network.sites import Site
+from prunekit.network.layers import (
+    TRANSPOSED,
+    by_channel,
+    consumer_inputs,
+    consumer_outputs,
+    groups_of,
+)
+from prunekit.network.own import Pairs, own_rows
+from prunekit.network.recording import inputs_with_gradients
+from prunekit.network.sites import ConsumerInputs, Site
 
-__all__ = ["statistics_of", "write"]
+__all__ = ["Source", "statistics_of"]
 
 
-def statistics_of(
-    target: nn.Module, pruned: nn.Module, site: Site, batches: Sequence[Inputs], options: Any
-) -> Statistics:
+class Source(Protocol):
+    """Where the numbers come from: a `Turn` of the walk, or a `Survey`."""
+
+    model: nn.Module
+    batches: Sequence[Inputs]
+
+    def moments(self, taken: ConsumerInputs) -> Moments:
+        """Of X, what a consumer takes of a site, and Y, what it should add to the answer."""
+
+    def pairs(self, name: str) -> Pairs:
+        """What a layer takes now, took in the original, and should answer, batch by batch."""
+
+
+def statistics_of(site: Site, source: Source, options: Any) -> Statistics:
     """What a method gets to know of ``site``; nothing is computed before it asks."""
-    n, ears, first = site.channels, site.listeners, site.listeners[0]
-    whole = options.coefficients == "channel"
-    weights, biases, scales = [], [], []
-    for ear in ears:
-        layer = pruned.get_submodule(ear.name)
-        rows, W, b = own_rows(layer, ear)
-        taps = len(rows) // n if whole else 1  # outputs of their own
-        weights.append(W[rows].reshape(len(rows) // taps, -1).contiguous())
-        biases.append((b / taps).repeat(taps))
-        scales.append(_norm(pruned, ear.norm, b, ear.group)[0].repeat(taps))
-    producer = pruned.get_submodule(site.name)
-    filters, bias = _filters(producer, site)
-    filter_scale, filter_shift = _norm(pruned, site.producer_norm, bias)
+    model, n, first = source.model, site.channels, site.consumer_inputs[0]
+    filters, bias = _filters(model.get_submodule(site.name), site)
+    filter_scale, filter_shift = _norm(model, site.producer_norm, bias)
     if len(filter_scale) != n:  # bundles of channels have no norm of their own
         filter_scale, filter_shift = filters.new_ones(n), filters.new_zeros(n)
         bias = filter_shift
-    layer = pruned.get_submodule(first.name)
-    alone = len(ears) == 1 and first.channels.numel() == first.heard
-    weighed = any(ear.norm for ear in ears)
-    shapes = [(len(W) // n, W.shape[1]) for W in weights]
+    layer = model.get_submodule(first.name)
+    weighed = options.weigh_outputs and any(taken.norm for taken in site.consumer_inputs)
+
+    def inputs() -> Iterator[Tensor]:
+        for taken, _, _ in source.pairs(first.name):
+            yield by_channel(layer, taken, first.channels)
+
     return Statistics(
         name=site.name,
-        collect=lambda: join(collect(target, pruned, ears, batches, whole), n),
-        weights=wide(weights, n),
-        bias=torch.cat(biases),
+        consumers=tuple(
+            _consumer(taken, source, n, weighed, options) for taken in site.consumer_inputs
+        ),
         filters=filters,
         filter_scale=filter_scale,
         filter_shift=filter_shift + filter_scale * bias,
-        block_size=sum(k for k, _ in shapes),
+        inputs=inputs,
+        inputs_with_gradients=lambda: inputs_with_gradients(model, first, source.batches),
+        rows=lambda count: _rows(layer, first, source, count),
+    )
+
+
+def _consumer(
+    taken: ConsumerInputs, source: Source, n: int, weighed: bool, options: Any
+) -> Consumer:
+    """One consumer of a site of n channels."""
+    rows, W, b = own_rows(source.model.get_submodule(taken.name), taken)
+    taps = len(rows) // n if options.coefficients == "channel" else 1  # outputs of their own
+    scale, shift = _norm(source.model, taken.norm, b, taken.group)
+    return Consumer(
+        name=taken.name,
+        collect=lambda: source.moments(taken),
+        weights=W[rows].reshape(len(rows) // taps, -1).contiguous(),
+        bias=(b / taps).repeat(taps),
+        block_size=len(rows) // taps // n,
+        output_scale=scale.repeat(taps) if weighed else None,
+        before_relu=(scale, shift) if taken.relu and taken.whole else None,
         centered=options.centered,
         ridge=options.ridge,
-        output_scale=torch.cat(scales) if options.weigh_outputs and weighed else None,
-        heard=lambda: heard(pruned, first, batches),
-        heard_with_gradients=lambda: heard_with_gradients(pruned, first, batches),
-        rows=lambda count: sample_rows(target, pruned, first, batches, count),
-        before_relu=_norm(pruned, first.norm, biases[0]) if first.relu and alone else None,
-        shapes=tuple(shapes),
     )
 
 
@@ -75,19 +99,6 @@ def _filters(producer: nn.Module, site: Site) -> tuple[Tensor, Tensor]:
     return filters, float64(producer.bias)[ids % len(producer.bias)].mean(1)
 
 
-def write(model: nn.Module, site: Site, statistics: Statistics, W: Tensor, b: Tensor) -> None:
-    """Write W and b of a site's statistics into all its listeners, taps of a kernel together."""
-    parts = split(W, b, statistics.shapes, site.channels)
-    before = split(statistics.weights, statistics.bias, statistics.shapes, site.channels)
-    for ear, (new_W, new_b), (_, old_b) in zip(site.listeners, parts, before, strict=True):
-        layer = model.get_submodule(ear.name)
-        rows, whole, bias = own_rows(layer, ear)
-        outputs = whole.shape[1]
-        whole[rows] = new_W.reshape(-1, outputs)
-        bias = bias + (new_b - old_b).view(-1, outputs).sum(0)
-        set_outgoing_weights(layer, whole, bias, ear.group)
-
-
 def _norm(
     model: nn.Module, name: str | None, like: Tensor, group: int = 0
 ) -> tuple[Tensor, Tensor]:
@@ -101,3 +112,17 @@ def _norm(
     shift = shift if norm.bias is None else shift + float64(norm.bias)
     part = slice(group * len(like), group * len(like) + len(like))
     return scale[part], shift[part]
+
+
+def _rows(
+    layer: nn.Module, taken: ConsumerInputs, source: Source, count: int, seed: int = 0
+) -> tuple[Tensor, Tensor]:
+    """About ``count`` drawn rows of X (rows, d) and Y (rows, outputs), in float64."""
+    g, parts = torch.Generator().manual_seed(seed), []
+    each = -(-count // (len(source.batches) * taken.calls))
+    for inputs, _, given in source.pairs(taken.name):
+        X = consumer_inputs(layer, inputs, taken.channels.flatten())
+        drawn = torch.randperm(len(X), generator=g)[:each].to(X.device)
+        Y = consumer_outputs(layer, given, taken.group)
+        parts.append((float64(X[drawn]), float64(Y[drawn])))
+    return torch.cat([x for x, _ in parts]), torch.cat([y for _, y in parts])

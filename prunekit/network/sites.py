@@ -6,18 +6,18 @@ from torch import Tensor
 
 from prunekit.network.surgery import Cut
 
-__all__ = ["Listener", "Site"]
+__all__ = ["ConsumerInputs", "Site"]
 
 
 @dataclass(frozen=True, eq=False)
-class Listener:
-    """A layer that hears a site's channels, or one group of a grouped convolution.
+class ConsumerInputs:
+    """The inputs of a layer, or of one group of a grouped convolution, that are a site's channels.
 
     Attributes
     ----------
     name, group : of the layer, and which of its groups
     channels : int64 (n, m), which channels or features of the layer belong to each of the site's n
-    heard : how many channels the layer, or this group of it, hears in all
+    width : how many channels the layer, or this group of it, takes in all
     calls : how often a forward pass calls it
     norm : the batch norm right behind it, if there is one
     relu : whether a ReLU comes right behind it, or behind that batch norm
@@ -26,10 +26,15 @@ class Listener:
     name: str
     group: int
     channels: Tensor
-    heard: int
+    width: int
     calls: int
     norm: str | None
     relu: bool
+
+    @property
+    def whole(self) -> bool:
+        """Whether the layer (or group) takes nothing but the site's channels."""
+        return self.channels.numel() == self.width
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +47,7 @@ class Site:
     channels : how many there are; of a grouped convolution a channel is one of each group, of an
         attention block a whole head
     producers : layers that make these channels
-    listeners : what hears them, in the order of the forward pass
+    consumer_inputs : where they go, in the order of the forward pass
     producer_norm : the batch norm right behind the first producer, if there is one
     reason : None, or in words why the site is left alone
     cuts : for `prunekit.network.surgery`, which indices of which module belong to each channel
@@ -51,12 +56,12 @@ class Site:
     name: str
     channels: int
     producers: tuple[str, ...] = ()
-    listeners: tuple[Listener, ...] = ()
+    consumer_inputs: tuple[ConsumerInputs, ...] = ()
     producer_norm: str | None = None
     reason: str | None = None
     cuts: tuple[Cut, ...] = ()
 
     @property
     def consumers(self) -> tuple[str, ...]:
-        """Names of the layers that hear these channels, in the order of the forward pass."""
-        return tuple(dict.fromkeys(ear.name for ear in self.listeners))
+        """Names of the layers that take these channels, in the order of the forward pass."""
+        return tuple(dict.fromkeys(inputs.name for inputs in self.consumer_inputs))

@@ -17,7 +17,7 @@ from prunekit.network.graph import (
 )
 from prunekit.network.inputs import Inputs
 from prunekit.network.layers import LAYERS, groups_of, is_plain, width
-from prunekit.network.sites import Listener, Site
+from prunekit.network.sites import ConsumerInputs, Site
 from prunekit.network.surgery import Cut
 
 __all__ = ["Structure"]
@@ -51,11 +51,11 @@ class Structure:
         bundles = self._bundles(width(self.modules[name], "out"), cuts)
         cuts = tuple(cut.bundled(bundles) for cut in cuts)
         order = list(self.calls).index
-        hearing = sorted(layers["in"], key=lambda ear: order(ear) if ear in self.calls else 0)
-        reason = reason or self._refusal(producers, hearing, cuts, len(bundles))
-        ears = () if reason else tuple(ear for name in hearing for ear in self._ears(name, cuts))
+        consumers = sorted(layers["in"], key=lambda name: order(name) if name in self.calls else 0)
+        reason = reason or self._refusal(producers, consumers, cuts, len(bundles))
+        inputs = [] if reason else [i for name in consumers for i in self._inputs(name, cuts)]
         norm, _ = behind(self.graph, self.modules[name], self.names)
-        return Site(name, len(bundles), tuple(producers), ears, norm, reason, cuts)
+        return Site(name, len(bundles), tuple(producers), tuple(inputs), norm, reason, cuts)
 
     def _traced(self, name: str) -> tuple[list[Cut], bool, str | None]:
         """All cuts, whether channels are added up on the way, and what speaks against it."""
@@ -79,7 +79,7 @@ class Structure:
         return cuts, adds, reason
 
     def _ends(self, cut: Cut, side: str) -> bool:
-        """Whether a cut is of a layer that makes ("out") or hears ("in") channels."""
+        """Whether a cut is of a layer that makes ("out") or takes ("in") channels."""
         module = self.modules[cut.module]
         return cut.side == side and isinstance(module, LAYERS) and not is_depthwise(module)
 
@@ -98,8 +98,8 @@ class Structure:
             bundles.setdefault(channel if alone else tuple(keys[channel]), []).append(channel)
         return list(bundles.values())
 
-    def _ears(self, name: str, cuts: Iterable[Cut]) -> Iterable[Listener]:
-        """A listener per group of layer ``name``."""
+    def _inputs(self, name: str, cuts: Iterable[Cut]) -> Iterable[ConsumerInputs]:
+        """What layer ``name`` takes of a site, group by group."""
         layer = self.modules[name]
         size = width(layer, "in") // groups_of(layer)
         (cut,) = (cut for cut in cuts if cut.module == name and cut.side == "in")
@@ -107,13 +107,14 @@ class Structure:
         for group in range(groups_of(layer)):
             mine = [[i for i in ids if i // size == group] for ids in cut.indices]
             if any(mine):
-                yield Listener(name, group, torch.tensor(mine), size, self.calls[name], norm, relu)
+                channels, calls = torch.tensor(mine), self.calls[name]
+                yield ConsumerInputs(name, group, channels, size, calls, norm, relu)
 
     def _refusal(
-        self, producers: list[str], hearing: list[str], cuts: Iterable[Cut], n: int
+        self, producers: list[str], consumers: list[str], cuts: Iterable[Cut], n: int
     ) -> str | None:
         """Why a site cannot be pruned, as far as its structure tells."""
-        for name in (*producers, *hearing):
+        for name in (*producers, *consumers):
             layer = self.modules[name]
             if name not in self.calls:
                 return f"{name} is never called"
@@ -127,11 +128,11 @@ class Structure:
                     f"the weight of {name} is computed by a hook: make it a parameter first, with "
                     "torch.nn.utils.remove_weight_norm, remove_spectral_norm or prune.remove"
                 )
-            if name in hearing and not is_plain(layer):
+            if name in consumers and not is_plain(layer):
                 return f"{name} is a {type(layer).__name__} with a forward of its own"
             if layer.weight in self.shared:
                 return f"{name} shares its weights with another layer"
-        if not hearing:
+        if not consumers:
             return "its channels are outputs of the network"
         if n < 2:
             return "it has a single channel"

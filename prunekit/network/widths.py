@@ -1,68 +1,81 @@
-"""What a network would cost at other widths, without cutting it.
+"""The one cost model: what a network has at other widths, in MACs, parameters or seconds.
 
-A layer's MACs and weights are proportional to the channels that it hears times the channels that it
-makes, so a cost measured once follows every choice of widths. Latency is not: it is measured, site
-by site, and savings are taken to add up.
+A layer's MACs and weights are proportional to the channels that it takes times the channels that it
+makes, so a cost counted once follows every choice of widths exactly; where a network is not like
+that, cut copies are counted. Seconds are measured, site by site, and savings taken to add up.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
 from math import prod
 
 from torch import nn
 from tqdm.auto import tqdm
 
 from prunekit.network import surgery
-from prunekit.network.cost import macs_by_layer, measure_latency, take_turns
+from prunekit.network.cost import (
+    count_macs,
+    count_params,
+    macs_by_layer,
+    measure_latency,
+    take_turns,
+)
 from prunekit.network.given import frozen_copy
 from prunekit.network.graph import is_depthwise
 from prunekit.network.inputs import Inputs
 from prunekit.network.layers import LAYERS, width
 from prunekit.network.sites import Site
 
-__all__ = ["Cost", "cost_of", "latency_cost", "macs_cost", "params_cost", "seconds"]
+__all__ = ["Cost", "Widths", "latency_cost", "macs_cost", "params_cost", "seconds", "with_widths"]
 
-Cost = Callable[[Mapping[Site, int]], float]  # channels that stay at each site → what it costs
+Widths = Mapping[Site, int]  # channels that stay at each site
+Cost = Callable[[Widths], float]
 
 
-def cost_of(
-    model: nn.Module,
-    example: Inputs,
-    levels: Mapping[Site, Sequence[int]],
-    unit: str,
-    refitted: Sequence[str],
-    progress: bool,
-) -> Cost:
-    """What widths cost, in ``unit``."""
-    if unit == "parameters":
-        return params_cost(model, list(levels), refitted)
-    if unit == "seconds":
-        return latency_cost(model, example, levels, progress)
-    return macs_cost(model, example, list(levels))
+def with_widths(model: nn.Module, keep: Widths) -> nn.Module:
+    """A cut copy with these widths; which channels go does not matter for what it costs."""
+    cut = frozen_copy(model)
+    surgery.remove(cut, {site: range(k, site.channels) for site, k in keep.items()})
+    return cut
 
 
 def macs_cost(model: nn.Module, example: Inputs, sites: Sequence[Site]) -> Cost:
     """Multiply-accumulates at batch size 1."""
     macs = macs_by_layer(model, example)
-    terms = [(macs.get(name, 0), list(s.values())) for name, s in _shares(model, sites).items()]
-    return _sum_of(macs[""], terms)
+    terms = [
+        (_own(macs, model, name), list(sides.values()))
+        for name, sides in _shares(model, sites).items()
+    ]
+    formula = _sum_of(macs[""], terms)
+    return _checked(formula, lambda keep: count_macs(with_widths(model, keep), example), sites)
 
 
-def params_cost(model: nn.Module, sites: Sequence[Site], refitted: Sequence[str] = ()) -> Cost:
-    """Parameters; a layer that is to be refitted counts a bias, also if it has none yet."""
-    terms, shares_of = [], _shares(model, sites)
-    biases = 0
-    for name in refitted:
-        layer = model.get_submodule(name)
-        if layer.bias is None:
-            made = shares_of.get(name, {}).get("out")
-            terms.append((len(layer.weight), [made] if made else []))
-            biases += len(layer.weight)
-    for name, shares in shares_of.items():
+def params_cost(
+    model: nn.Module,
+    sites: Sequence[Site],
+    biased: Callable[[Widths], Collection[str]] = lambda keep: (),
+) -> Cost:
+    """Parameters; ``biased`` names the layers that get a bias at these widths, and had none."""
+    shares = _shares(model, sites)
+    terms = []
+    for name, sides in shares.items():
         for key, parameter in model.get_submodule(name).named_parameters(recurse=False):
-            hears = [shares["in"]] if key == "weight" and "in" in shares else []
-            makes = [shares["out"]] if "out" in shares else []
-            terms.append((parameter.numel(), hears + makes))
-    return _sum_of(sum(p.numel() for p in model.parameters()) + biases, terms)
+            taken = [sides["in"]] if key == "weight" and "in" in sides else []
+            made = [sides["out"]] if "out" in sides else []
+            terms.append((parameter.numel(), taken + made))
+    formula = _sum_of(count_params(model), terms)
+    counted = _checked(formula, lambda keep: count_params(with_widths(model, keep)), sites)
+
+    def cost(keep: Widths) -> float:
+        made = (shares.get(name, {}).get("out") for name in biased(keep))
+        sizes = (width(model.get_submodule(name), "out") for name in biased(keep))
+        biases = sum(
+            size if share is None else _left(share, keep)
+            for size, share in zip(sizes, made, strict=True)
+        )
+        return counted(keep) + biases
+
+    return cost
 
 
 def latency_cost(
@@ -81,15 +94,23 @@ def latency_cost(
     return lambda keep: full - sum(saved.get(item, 0.0) for item in keep.items())
 
 
-def seconds(model: nn.Module, example: Inputs, full: float, keep: Mapping[Site, int]) -> float:
+def seconds(model: nn.Module, example: Inputs, full: float, keep: Widths) -> float:
     """Seconds of a network that really has these widths, if the intact one takes ``full``.
 
     The two take turns, so that whatever else the machine does hits both alike.
     """
-    cut = frozen_copy(model)
-    surgery.remove(cut, {site: range(k, site.channels) for site, k in keep.items()})
-    intact, pruned = take_turns((model, cut), example, repeats=15)
+    intact, pruned = take_turns((model, with_widths(model, keep)), example, repeats=15)
     return full * pruned.median / intact.median
+
+
+def _checked(formula: Cost, counted: Callable[[Widths], int], sites: Sequence[Site]) -> Cost:
+    """The formula where it agrees with cut copies, else the counts of cut copies themselves."""
+    narrow = {site: 1 for site in sites}
+    halves = {site: (site.channels + i % 2) // 2 for i, site in enumerate(sites)}
+    if all(formula(keep) == counted(keep) for keep in (narrow, halves)):
+        return formula
+    known = cache(lambda items: counted(dict(items)))
+    return lambda keep: known(tuple(keep.items()))
 
 
 # of one side of a module: how many indices there are, and (site, indices per channel) of each site
@@ -97,37 +118,49 @@ Share = tuple[int, list[tuple[Site, int]]]
 
 
 def _shares(model: nn.Module, sites: Sequence[Site]) -> dict[str, dict[str, Share]]:
-    """Which sites make, or are heard by, each module that they cut."""
+    """Which sites own what is made, taken or counted by each module that they cut."""
     shares: dict[str, dict[str, Share]] = {}
     for site in sites:
         for cut in site.cuts:
             module = model.get_submodule(cut.module)
             side = "out" if is_depthwise(module) else cut.side
-            size = _size(module, side)
-            found = shares.setdefault(cut.module, {}).setdefault(side, (size, []))
+            found = shares.setdefault(cut.module, {}).setdefault(side, (_size(module, side), []))
             if (site, len(cut.indices[0])) not in found[1]:
                 found[1].append((site, len(cut.indices[0])))
     return shares
 
 
 def _size(module: nn.Module, side: str) -> int:
-    """Channels on one side of a module."""
+    """Channels on one side of a module, or what it counts."""
+    if side not in ("in", "out"):
+        return getattr(module, side)
     if isinstance(module, LAYERS):
         return width(module, side)
     return len(module.weight) if getattr(module, "weight", None) is not None else 1
 
 
-def _sum_of(whole: float, terms: Sequence[tuple[float, list[Share]]]) -> Cost:
-    """Σ over modules of cost · kept share of what it hears · kept share of what it makes."""
+def _own(macs: Mapping[str, int], model: nn.Module, name: str) -> int:
+    """MACs of a module itself: of attention, the products between queries, keys and values."""
+    children = (
+        f"{name}.{child}".lstrip(".") for child, _ in model.get_submodule(name).named_children()
+    )
+    return macs.get(name, 0) - sum(macs.get(child, 0) for child in children)
+
+
+def _left(share: Share, keep: Widths) -> int:
+    size, owners = share
+    return size - sum(
+        count * (site.channels - keep.get(site, site.channels)) for site, count in owners
+    )
+
+
+def _sum_of(whole: int, terms: Sequence[tuple[int, list[Share]]]) -> Cost:
+    """Σ over modules of cost · kept share of what it takes · kept share of what it makes."""
     fixed = whole - sum(cost for cost, _ in terms)
 
-    def left(share: Share, keep: Mapping[Site, int]) -> int:
-        size, owners = share
-        return size - sum(count * (site.channels - keep[site]) for site, count in owners)
-
-    def cost(keep: Mapping[Site, int]) -> float:
+    def cost(keep: Widths) -> int:
         return fixed + sum(
-            part * prod(left(share, keep) for share in shares) / prod(s for s, _ in shares)
+            round(part * prod(_left(share, keep) for share in shares) / prod(s for s, _ in shares))
             for part, shares in terms
         )
 

@@ -1,29 +1,31 @@
-"""One pass from the first layer to the last: choose channels, silence them, refit who listened.
+"""The one loop: from the first layer to the last, choose channels, silence them, refit the layer.
 
 The original network says what each layer should answer (Y), the one being pruned says what that
-layer now hears (X). So every fit makes up for what earlier ones left undone.
+layer takes now (X). So every fit makes up for what earlier ones left undone.
 
 Source: the asymmetric target is that of He, Zhang & Sun, ICCV 2017, and El Halabi et al., NeurIPS
 2022; that REAP goes front to back with it is our choice.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from prunekit.algebra.elimination import Elimination
-from prunekit.algebra.statistics import Statistics
-from prunekit.network.inputs import Inputs
-from prunekit.network.layers import is_plain
-from prunekit.network.reading import statistics_of, write
-from prunekit.network.sites import Listener, Site
+from prunekit.algebra.elimination import Elimination, Weights
+from prunekit.algebra.statistics import Consumer, Statistics
+from prunekit.network.layers import is_plain, width
+from prunekit.network.own import with_own_part
+from prunekit.network.reading import statistics_of
+from prunekit.network.sites import ConsumerInputs, Site
+from prunekit.network.survey import Survey
+from prunekit.network.walk import Turn, Walk
 from prunekit.pipeline.methods import Method, checked
-from prunekit.pipeline.repair import REFITS, refit_layer, relative_error, update_weights
+from prunekit.pipeline.repairs import Repair
 
-__all__ = ["Options", "Outcome", "front_to_back"]
+__all__ = ["Options", "Outcome", "front_to_back", "layers_to_bias", "write_site"]
 
 
 @dataclass(frozen=True)
@@ -31,13 +33,12 @@ class Options:
     """How each layer is selected and refitted; the fields are arguments of `prunekit.prune`."""
 
     select: Method
-    repair: str
+    repair: Repair
     coefficients: str = "kernel"
     asymmetric: bool = True
     centered: bool = True
     ridge: float = 1e-5
     weigh_outputs: bool = True
-    poem: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,21 +51,26 @@ class Outcome:
     columns: int | None
 
 
+@dataclass
+class _State:
+    """How far the loop has come."""
+
+    outcomes: dict[Site, Outcome] = field(default_factory=dict)
+    gone: dict[str, set[int]] = field(default_factory=dict)  # channels a layer takes no longer
+    done: set[str] = field(default_factory=set)  # layers that a site has refitted as a whole
+
+
 def front_to_back(
-    original: nn.Module,
-    pruned: nn.Module,
-    layers: Mapping[str, int],
+    walk: Walk,
     keep: Mapping[Site, int],
-    batches: Sequence[Inputs],
     options: Options,
     max_error: float | None = None,
     progress: bool = True,
 ) -> dict[Site, Outcome]:
-    """Silence and refit ``pruned`` in place.
+    """Silence channels of the walk's pruned network and repair it, in place.
 
     Parameters
     ----------
-    layers : how often each layer that may change is called, in the order of the forward pass
     keep : how many channels stay at each site
     max_error : instead, as many go at each site as raise its relative error by this at most
 
@@ -72,75 +78,136 @@ def front_to_back(
     -------
     the outcome at each site that loses channels
     """
-    bounded = max_error is not None
-    sites = [site for site in keep if bounded or keep[site] < site.channels]
-    order = list(layers)
-    turn = {site: min(site.consumers, key=order.index) for site in sites}  # when it is pruned
-    first = min((order.index(name) for name in turn.values()), default=len(order))
-    hearing = {name for site in sites for name in site.consumers}
-    todo = [n for n in order[first:] if options.repair == "network" or n in hearing]
-    target = original if options.asymmetric else pruned
-    outcomes: dict[Site, Outcome] = {}
-    silent: dict[str, set[int]] = {}  # channels that a layer no longer hears
+    due, todo = _agenda(list(walk.layers), _losing(keep, max_error), options.repair)
+    for name in layers_without_bias(walk.pruned, todo, options.repair, options.centered):
+        layer = walk.pruned.get_submodule(name)
+        layer.bias = nn.Parameter(layer.weight.new_zeros(width(layer, "out")), requires_grad=False)
+    later = [t for name, found in due.items() for s in found for t in _later(s, name)]
+    maps = options.coefficients == "channel"
+    survey = Survey(walk.original if options.asymmetric else walk.pruned, later, walk.batches, maps)
+    state = _State()
     for name in tqdm(todo, desc="pruning", unit="layer", disable=not progress):
-        again = name in silent  # it lost channels at another layer's turn
-        for site in (site for site in sites if turn[site] == name):
-            count = None if bounded else keep[site]
-            found = _prune_site(target, pruned, site, batches, options, count, max_error)
-            if found is None:
-                continue
-            outcomes[site] = found
-            for ear in site.listeners:
-                silent.setdefault(ear.name, set()).update(_gone(ear, found.kept))
-                # its fit left the channels of others as they were
-                again |= ear.name == name and ear.channels.numel() < ear.heard
-        refit = again if options.repair == "least_squares" else again or name not in silent
-        if refit and options.repair in REFITS and is_plain(pruned.get_submodule(name)):
-            fit = {"centered": options.centered, "ridge": options.ridge}
-            gone = silent.get(name, ())
-            refit_layer(target, pruned, name, batches, calls=layers[name], silent=gone, **fit)
-    return outcomes
+        turn = walk.at(name, survey, maps)
+        for site in due.get(name, ()):
+            _prune_site(site, turn, walk, options, state, keep[site], max_error)
+        if is_plain(turn.layer):
+            gone = state.gone.get(name, set())
+            options.repair.at_layer(turn, gone, name in state.done, options.centered, options.ridge)
+    return state.outcomes
+
+
+def _losing(keep: Mapping[Site, int], max_error: float | None = None) -> list[Site]:
+    """The sites that lose channels; any may where an error decides."""
+    return [site for site in keep if max_error is not None or keep[site] < site.channels]
+
+
+def _agenda(
+    order: Sequence[str], sites: Sequence[Site], repair: Repair
+) -> tuple[dict[str, list[Site]], list[str]]:
+    """Which sites are due at which layer, the first of their consumers; and the layers to visit."""
+    due: dict[str, list[Site]] = {}
+    for site in sites:
+        due.setdefault(min(site.consumers, key=order.index), []).append(site)
+    first = min(map(order.index, due), default=len(order))
+    taking = {name for site in sites for name in site.consumers}
+    return due, [name for name in order[first:] if repair.everywhere or name in taking]
+
+
+def layers_without_bias(
+    model: nn.Module, names: Iterable[str], repair: Repair, centered: bool = True
+) -> list[str]:
+    """Which of these layers a repair will give a bias, for they have none."""
+    if not repair.adds_biases(centered):
+        return []
+    layers = ((name, model.get_submodule(name)) for name in names)
+    return [name for name, layer in layers if layer.bias is None and is_plain(layer)]
+
+
+def layers_to_bias(
+    model: nn.Module, order: Sequence[str], repair: Repair, centered: bool = True
+) -> Callable[[Mapping[Site, int]], list[str]]:
+    """A function from widths to the layers that will get a bias there."""
+    bare = set(layers_without_bias(model, order, repair, centered))
+    return lambda keep: [n for n in _agenda(order, _losing(keep), repair)[1] if n in bare]
+
+
+def _later(site: Site, name: str) -> list[ConsumerInputs]:
+    """The consumers of a site beside layer ``name``, where it is due."""
+    return [taken for taken in site.consumer_inputs if taken.name != name]
 
 
 def _prune_site(
-    target: nn.Module,
-    pruned: nn.Module,
     site: Site,
-    batches: Sequence[Inputs],
+    turn: Turn,
+    walk: Walk,
     options: Options,
-    count: int | None,
+    state: _State,
+    count: int,
     max_error: float | None,
-) -> Outcome | None:
-    """Choose the channels of one site and rewrite its listeners; None if all channels stay."""
-    statistics = statistics_of(target, pruned, site, batches, options)
+) -> None:
+    """Choose the channels of one site and rewrite its consumers, unless all channels stay."""
+    statistics = statistics_of(site, turn, options)
     chosen = checked(options.select(statistics), site.channels)
-    count = _fewest(statistics, chosen, max_error, options) if count is None else count
+    if max_error is not None:
+        count = _fewest(statistics, chosen, max_error, options.repair)
     if count == site.channels:
-        return None
+        return
     kept = chosen.kept_at(count)
-    name = ", ".join(site.consumers)
-    W, b = update_weights(statistics, chosen, kept, options.repair, name, options.poem)
-    write(pruned, site, statistics, W, b)
+    weights = options.repair.after_site(statistics, chosen, kept)
+    write_site(site, statistics, weights, walk.write, walk.pruned.get_submodule)
+    consumers = statistics.consumers
     # a method that never asked for moments is not made to wait for them
-    asked = "moments" in vars(statistics)
-    error = relative_error(statistics, W, b) if asked else None
-    size = (statistics.problem.rank, len(statistics.weights)) if asked else (None, None)
-    return Outcome(kept, error, *size)
+    asked = all("moments" in vars(consumer) for consumer in consumers)
+    state.outcomes[site] = Outcome(
+        kept,
+        _relative_error(consumers, weights) if asked else None,
+        consumers[0].problem.rank if asked else None,
+        len(consumers[0].weights) if asked else None,
+    )
+    for taken in site.consumer_inputs:
+        state.gone.setdefault(taken.name, set()).update(_gone(taken, kept))
+    if all(taken.whole for taken in site.consumer_inputs if taken.name == turn.name):
+        state.done.add(turn.name)
 
 
-def _gone(ear: Listener, kept: Tensor) -> list[int]:
-    """Which channels of its layer a listener no longer hears."""
-    stays = torch.zeros(len(ear.channels), dtype=torch.bool)
+def write_site(
+    site: Site,
+    statistics: Statistics,
+    weights: list[Weights],
+    write: Callable[[str, Tensor, Tensor, int], None],
+    layer_of: Callable[[str], nn.Module],
+) -> None:
+    """Write W and b of each of a site's consumers into its layer."""
+    parts = zip(site.consumer_inputs, statistics.consumers, weights, strict=True)
+    for taken, consumer, (W, b) in parts:
+        whole, bias = with_own_part(layer_of(taken.name), taken, W, b - consumer.bias)
+        write(taken.name, whole, bias, taken.group)
+
+
+def _relative_error(consumers: tuple[Consumer, ...], weights: list[Weights]) -> float | None:
+    """‖Y − XW − b‖² / ‖Y − mean(Y)‖² of all consumers together; None if Y is constant."""
+    error = energy = 0.0
+    for consumer, (W, b) in zip(consumers, weights, strict=True):
+        moments = consumer.moments
+        spread = moments.scatter_yy.sum().item()
+        if spread > 1e-12 * (moments.count * moments.mean_y.square()).sum():
+            error, energy = error + consumer.problem.error(W, b), energy + spread
+    return error / energy if energy else None
+
+
+def _gone(taken: ConsumerInputs, kept: Tensor) -> list[int]:
+    """Which channels of its layer a consumer takes no longer."""
+    stays = torch.zeros(len(taken.channels), dtype=torch.bool)
     stays[kept.cpu()] = True
-    return ear.channels[~stays].flatten().tolist()
+    return taken.channels[~stays].flatten().tolist()
 
 
-def _fewest(site: Statistics, chosen: Elimination, max_error: float, options: Options) -> int:
+def _fewest(site: Statistics, chosen: Elimination, max_error: float, repair: Repair) -> int:
     """The fewest channels that raise the relative error by ``max_error`` at most, by bisection."""
 
     def error(keep: int) -> float:
-        W, b = update_weights(site, chosen, chosen.kept_at(keep), options.repair, "a layer")
-        return relative_error(site, W, b) or 0.0
+        weights = repair.after_site(site, chosen, chosen.kept_at(keep))
+        return _relative_error(site.consumers, weights) or 0.0
 
     bound = error(site.channels) + max_error  # what earlier sites did is not this one's fault
     low, high = 1, site.channels  # ``high`` is within the bound

@@ -1,17 +1,23 @@
-"""The methods by name: how each chooses, and the repair that it comes with."""
+"""Methods and repairs by name: how each method chooses, and the repair that it comes with."""
 
 from collections.abc import Callable
 
 from prunekit import baselines
 from prunekit.algebra.elimination import Elimination
 from prunekit.algebra.statistics import Statistics
-from prunekit.pipeline.repair import REPAIRS
+from prunekit.pipeline.poem import Poem
+from prunekit.pipeline.repairs import BatchNorm, LeastSquares, Network, Own, Repair
 from prunekit.reap import reap
 from prunekit.unification import unify_site
 
-__all__ = ["METHODS", "Method", "checked", "resolve"]
+__all__ = ["METHODS", "REPAIRS", "Method", "checked", "resolve"]
 
 Method = Callable[[Statistics], Elimination]
+
+REPAIRS: dict[str, Repair] = {
+    repair.name: repair
+    for repair in (Repair(), BatchNorm(), LeastSquares(), Network(), Own(), Poem())
+}
 
 METHODS: dict[str, tuple[Method, str]] = {
     "reap": (reap, "network"),
@@ -31,19 +37,34 @@ METHODS: dict[str, tuple[Method, str]] = {
 }
 
 
-def resolve(method: str | Method, repair: str | None) -> tuple[str, Method, str]:
-    """Name, selection and repair of what was asked for."""
+def resolve(
+    method: str | Method, repair: str | Repair | None, coefficients: str = "kernel"
+) -> tuple[str, Method, Repair]:
+    """Name, selection and repair of what was asked for, if they go together."""
     if not callable(method) and (not isinstance(method, str) or method not in METHODS):
         raise ValueError(
             f"method must be one of {', '.join(map(repr, METHODS))}, or a callable that takes a "
             f"site's Statistics and returns an Elimination, got {method!r}"
         )
-    if repair is not None and (not isinstance(repair, str) or repair not in REPAIRS):
-        raise ValueError(f"repair must be one of {', '.join(map(repr, REPAIRS))}, got {repair!r}")
     if isinstance(method, str):
-        return method, METHODS[method][0], repair or METHODS[method][1]
-    inner = getattr(method, "func", method)  # of a functools.partial
-    return getattr(inner, "__name__", "own method"), method, repair or "network"
+        name, (select, its_own) = method, METHODS[method]
+    else:
+        inner = getattr(method, "func", method)  # of a functools.partial
+        name, select, its_own = getattr(inner, "__name__", "own method"), method, "network"
+    repair = its_own if repair is None else repair
+    if not isinstance(repair, Repair):
+        if not isinstance(repair, str) or repair not in REPAIRS:
+            names = ", ".join(map(repr, REPAIRS))
+            raise ValueError(f"repair must be one of {names}, or a Repair, got {repair!r}")
+        repair = REPAIRS[repair]
+    if coefficients not in ("kernel", "channel"):
+        raise ValueError(f"coefficients must be 'kernel' or 'channel', got {coefficients!r}")
+    if repair.kernels_only and coefficients == "channel":
+        raise ValueError(
+            f"repair={repair.name!r} refines whole kernels: it needs coefficients='kernel', got "
+            "'channel'"
+        )
+    return name, select, repair
 
 
 def checked(elimination: Elimination, channels: int) -> Elimination:

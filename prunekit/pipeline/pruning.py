@@ -17,16 +17,18 @@ from prunekit.network.finding import find_sites, ignored_names
 from prunekit.network.given import frozen_copy, undisturbed
 from prunekit.network.graph import called_layers, shared_weights
 from prunekit.network.inputs import Inputs, calibration_batches, check_example
-from prunekit.network.recalibration import recalibrate_batchnorm
 from prunekit.network.sites import Site
+from prunekit.network.walk import Walk
 from prunekit.pipeline import by_hand
-from prunekit.pipeline.budget import Ratio, check_amount, widths_of, widths_within
-from prunekit.pipeline.front_to_back import Options, Outcome, front_to_back
+from prunekit.pipeline.amounts import Ratio, check_amount, prunable_sites, widths_of
+from prunekit.pipeline.budget import budget_of, uniform_widths
+from prunekit.pipeline.front_to_back import Options, Outcome, front_to_back, layers_to_bias
 from prunekit.pipeline.methods import Method, resolve
+from prunekit.pipeline.repairs import Repair
 from prunekit.results.plans import Plan, plan_of
 from prunekit.results.report import Report, Row
 
-__all__ = ["PruningResult", "layers_to_refit", "prunable_sites", "prune"]
+__all__ = ["PruningResult", "layers_to_refit", "prune"]
 
 
 @dataclass(frozen=True)
@@ -51,15 +53,6 @@ class PruningResult:
         return f"PruningResult({self.report.brief})"
 
 
-def prunable_sites(sites: Sequence[Site]) -> list[Site]:
-    """The sites without a reason against them; none at all is an error that lists the reasons."""
-    prunable = [site for site in sites if site.reason is None]
-    if not prunable:
-        reasons = "\n".join(f"  {site.name}: {site.reason}" for site in sites)
-        raise ValueError(f"model has no channels that can be pruned:\n{reasons or '  no layers'}")
-    return prunable
-
-
 @undisturbed
 def prune(
     model: nn.Module,
@@ -69,16 +62,17 @@ def prune(
     method: str | Method = "reap",
     pruning_ratio: Ratio | None = None,
     target_macs: float | int | None = None,
+    target_params: float | int | None = None,
+    target_latency: float | None = None,
     max_error: float | None = None,
     channels: Mapping[str, Iterable[int]] | None = None,
     round_to: int = 1,
-    repair: str | None = None,
+    repair: str | Repair | None = None,
     coefficients: str = "kernel",
     asymmetric: bool = True,
     centered: bool = True,
     ridge: float = 1e-5,
     weigh_outputs: bool = True,
-    poem: bool = False,
     ignored_layers: Iterable[str | nn.Module | type] = (),
     prune_residual: bool = False,
     progress: bool = True,
@@ -94,25 +88,26 @@ def prune(
     method : a name of `prunekit.pipeline.methods.METHODS` ("reap", "unify", "l1", "lasso", …), or a
         callable from a site's `Statistics` to an `Elimination`, see the example
     pruning_ratio : fraction of channels removed, 0 ≤ r < 1, or a dict of them by site name
-    target_macs : instead of a ratio: the fraction of MACs kept (float) or their number (int), met
-        with one uniform ratio
-    max_error : instead of both: at each site as many channels go as raise the relative error of
-        the layer that hears it, ‖Y − Ŷ‖²/‖Y − mean(Y)‖², by this at most
-    channels : instead of all: {site name: ids of the channels that go}; other sites keep all, and
+    target_macs, target_params : instead of a ratio: the fraction of MACs or parameters kept (float)
+        or their number (int), met with one uniform ratio
+    target_latency : or the fraction of the measured seconds per pass of ``example_inputs``
+    max_error : or: at each site as many channels go as raise the relative error of
+        the layer that takes it, ‖Y − Ŷ‖²/‖Y − mean(Y)‖², by this at most
+    channels : or: {site name: ids of the channels that go}; other sites keep all, and
         of ``method`` only the repair that it comes with counts
-    round_to : where channels go, a multiple of this stays, rounded up; for ratios and target_macs
+    round_to : where channels go, a multiple of this stays, rounded up; for ratios and targets
     repair : "none" leaves weights alone; "batchnorm" recalibrates batch norms at the end;
-        "least_squares" refits the layer that hears a pruned site; "network" every other layer
-        behind the first of them too; "own" takes the weights that the method gives. By default
+        "least_squares" refits the layers that take a pruned site's channels; "network" every other
+        layer behind the first of them too, "poem" for what comes through the ReLU behind it
+        (`prunekit.poem`); "own" takes the weights that the method gives. By default
         "network" for REAP and your own methods, else what the method comes with. With fewer than
         about 200 images prefer "least_squares": "network" fits more to them
     coefficients : "kernel" refits every weight of a k×k kernel, "channel" finds one scalar per pair
         of channels, from n instead of n·k² columns: less memory, a larger error
-    asymmetric : aim at what the *original* network answers, given what the pruned one hears
+    asymmetric : aim at what the *original* network answers, given what the pruned one takes
     centered : refit biases too
     ridge : pull towards the original weights, relative to the mean energy of a column of X
     weigh_outputs : score errors as the batch norm behind the consumer will scale them
-    poem : a bonus: where a ReLU follows, refit for what comes through it (`prunekit.poem`)
     ignored_layers : names or patterns (``layer1.*``), modules or types to leave alone
     prune_residual : prune the channels that residual connections add up, too
     progress : show a progress bar
@@ -149,12 +144,14 @@ def prune(
     >>> pk.count_macs(result.model, images) <= 0.5 * pk.count_macs(model, images)
     True
     """
-    amounts = {"pruning_ratio": pruning_ratio, "target_macs": target_macs, "max_error": max_error}
+    targets = {
+        "target_macs": target_macs,
+        "target_params": target_params,
+        "target_latency": target_latency,
+    }
+    amounts = {"pruning_ratio": pruning_ratio, **targets, "max_error": max_error}
     check_amount(**amounts, channels=channels, round_to=round_to)
-    if max_error is not None and not 0 < max_error < 1:
-        raise ValueError(f"max_error is a relative error, 0 < e < 1, got {max_error}")
-    name, select, repair = resolve(method, repair)
-    check_options(coefficients, repair, poem)
+    name, select, repair = resolve(method, repair, coefficients)
     example = check_example(example_inputs, model)
     batches = calibration_batches(calibration, example)
     sites = find_sites(model, example, ignored_layers, prune_residual=prune_residual)
@@ -165,14 +162,15 @@ def prune(
         chosen = by_hand.chosen_channels(channels, sites)
         name, select = "by hand", by_hand.as_chosen(chosen)
         keep = {site: site.channels - len(chosen.get(site, ())) for site in prunable}
-    elif target_macs is not None:
-        keep = widths_within(original, example, prunable, target_macs, round_to)
+    elif any(target is not None for target in targets.values()):
+        biased = layers_to_bias(original, list(layers), repair, centered)
+        budget = budget_of(original, example, prunable, targets, biased)
+        keep = uniform_widths(prunable, budget, round_to)
     else:
         keep = widths_of(prunable, 0.0 if pruning_ratio is None else pruning_ratio, round_to)
-    options = Options(
-        select, repair, coefficients, asymmetric, centered, ridge, weigh_outputs, poem
-    )
-    outcomes = front_to_back(original, pruned, layers, keep, batches, options, max_error, progress)
+    options = Options(select, repair, coefficients, asymmetric, centered, ridge, weigh_outputs)
+    with Walk(original, pruned, layers, batches, asymmetric=asymmetric) as walk:
+        outcomes = front_to_back(walk, keep, options, max_error, progress)
     if max_error is not None and not outcomes:
         raise ValueError(f"max_error={max_error} is met at no site: one channel fewer exceeds it")
     gone = {
@@ -180,23 +178,11 @@ def prune(
     }
     cuts = surgery.merged(gone)
     surgery.cut_out(pruned, cuts)
-    if repair == "batchnorm":
-        pruned = recalibrate_batchnorm(pruned, batches, example)
+    pruned = repair.at_end(pruned, batches, example)
     rows = [_row(site, outcomes.get(site)) for site in sites]
-    report = _report(original, pruned, example, rows, method=name, repair=repair)
+    report = _report(original, pruned, example, rows, method=name, repair=repair.name)
     _restore_flags(model, pruned)
     return PruningResult(pruned, report, plan_of(model, pruned, rows, cuts))
-
-
-def check_options(coefficients: str, repair: str, poem: bool) -> None:
-    """Refuse options that do not exist, or do not go together."""
-    if coefficients not in ("kernel", "channel"):
-        raise ValueError(f"coefficients must be 'kernel' or 'channel', got {coefficients!r}")
-    if poem and (repair not in ("least_squares", "network") or coefficients != "kernel"):
-        raise ValueError(
-            "poem=True refines least squares of whole kernels: it needs repair='least_squares' or "
-            f"'network' and coefficients='kernel', got {repair!r} and {coefficients!r}"
-        )
 
 
 def layers_to_refit(model: nn.Module, example: Inputs, skip: set[str]) -> dict[str, int]:

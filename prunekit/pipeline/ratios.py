@@ -16,7 +16,7 @@ class Ratios(dict[str, float]):
     ----------
     widths : {site name: channels that stay}
     curves : {site name: {channels that stay: D with this site alone pruned}}, as far as measured
-    trace : the decisions, in order (`prunekit.pro.Decision`)
+    trace : the decisions, in order (`prunekit.pro.Decision`, whose ``layer`` is a name)
     error : D of the chosen widths together, measured on one-shot weights; `prunekit.prune` goes
         front to back and usually does better
     cost, full_cost : of the chosen widths and of the intact network, in the budget's unit

@@ -1,35 +1,34 @@
 """Trial pruning: how far the final outputs move when some sites lose channels.
 
-Every site's path is computed once, from the original network, and tried by writing its weights
-into a scratch copy; nothing is cut. D is the mean over inputs of ‖z − z₀‖² (or of KL(p₀‖p)), with
-z₀ what the original network puts out. No labels are needed.
+Every site's path is computed once, from one survey of the original network, and tried by writing
+its weights into a scratch copy; nothing is cut. How far is D (`prunekit.pro.output_error`), with z₀
+what the original network puts out. No labels are needed.
 """
 
 import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from prunekit.algebra.elimination import Elimination
 from prunekit.algebra.statistics import Statistics
 from prunekit.network.given import frozen_copy
 from prunekit.network.inputs import Inputs, call, device_of, flat_outputs, map_tensors, tensors
-from prunekit.network.reading import statistics_of, write
-from prunekit.network.recalibration import recalibrate_batchnorm
+from prunekit.network.layers import set_outgoing_weights
+from prunekit.network.reading import statistics_of
 from prunekit.network.sites import Site
-from prunekit.pipeline.front_to_back import Options
+from prunekit.network.survey import Survey
+from prunekit.pipeline.front_to_back import Options, write_site
 from prunekit.pipeline.methods import checked
-from prunekit.pipeline.repair import update_weights
+from prunekit.pro import output_error
 
-__all__ = ["CRITERIA", "Trial"]
-
-CRITERIA = ("mse", "kl")
+__all__ = ["Trial"]
 
 
 class Trial:
@@ -38,9 +37,10 @@ class Trial:
     Parameters
     ----------
     model : the original network
+    sites : where it may lose channels
     batches : calibration inputs, for the statistics of each site
     probes : inputs that D is measured on
-    options : method and repair; of "network" only the layer that hears the site is refitted here
+    options : method and repair; only what the repair does after a site and at the end counts here
     criterion : "mse" or "kl"
     file : measurements are read from it, and written to it one by one
     """
@@ -48,6 +48,7 @@ class Trial:
     def __init__(
         self,
         model: nn.Module,
+        sites: Sequence[Site],
         batches: Sequence[Inputs],
         probes: Sequence[Inputs],
         options: Options,
@@ -56,6 +57,9 @@ class Trial:
     ) -> None:
         self.original, self.batches, self.probes = frozen_copy(model), batches, probes
         self.options, self.criterion = options, criterion
+        wanted = [taken for site in sites for taken in site.consumer_inputs]
+        maps = options.coefficients == "channel"
+        self._survey = Survey(self.original, wanted, batches, maps)
         self._paths: dict[Site, tuple[Statistics, Elimination]] = {}
         self._answers = [self._outputs(self.original, batch) for batch in probes]  # z₀
         self._file = None if file is None else Path(file)
@@ -81,8 +85,7 @@ class Trial:
 
     def _path(self, site: Site) -> tuple[Statistics, Elimination]:
         if site not in self._paths:
-            original = self.original
-            statistics = statistics_of(original, original, site, self.batches, self.options)
+            statistics = statistics_of(site, self._survey, self.options)
             self._paths[site] = statistics, checked(self.options.select(statistics), site.channels)
         return self._paths[site]
 
@@ -91,15 +94,14 @@ class Trial:
         scratch = frozen_copy(self.original)
         for site, k in keep.items():
             statistics, chosen = self._path(site)
-            kept, repair = chosen.kept_at(k), self.options.repair
-            W, b = update_weights(statistics, chosen, kept, repair, site.consumers[0])
-            write(scratch, site, statistics, W, b)
-        if self.options.repair == "batchnorm":
-            scratch = recalibrate_batchnorm(scratch, self.batches, self.probes[0])
+            weights = self.options.repair.after_site(statistics, chosen, chosen.kept_at(k))
+            write_site(site, statistics, weights, partial(_write, scratch), scratch.get_submodule)
+        scratch = self.options.repair.at_end(scratch, self.batches, self.probes[0])
         total, count = 0.0, 0
         for batch, answers in zip(self.probes, self._answers, strict=True):
-            total += _distance(self._outputs(scratch, batch), answers, self.criterion)
-            count += len(next(iter(tensors(batch).values())))
+            size = len(next(iter(tensors(batch).values())))
+            total += size * output_error(self._outputs(scratch, batch), answers, self.criterion)
+            count += size
         return total / count
 
     @torch.no_grad()
@@ -115,7 +117,10 @@ class Trial:
         for batch in (*self.batches, *self.probes):
             for value in tensors(batch).values():
                 digest.update(value.detach().float().cpu().numpy().tobytes())
-        chosen = {**vars(self.options), "select": _describe(self.options.select)}
+        chosen = vars(self.options) | {
+            "select": _describe(self.options.select),
+            "repair": self.options.repair.name,
+        }
         digest.update(json.dumps([chosen, self.criterion], sort_keys=True).encode())
         return digest.hexdigest()
 
@@ -160,12 +165,5 @@ def _describe(select: Any) -> str:
     return f"{inner.__module__}.{getattr(inner, '__qualname__', type(inner))} {arguments}"
 
 
-def _distance(outputs: Sequence[Tensor], answers: Sequence[Tensor], criterion: str) -> float:
-    """Summed over inputs: ‖z − z₀‖², or KL(p₀‖p) of the classes in dimension 1."""
-    pairs = list(zip(outputs, answers, strict=True))
-    if criterion == "mse":
-        return sum((z.double() - z0.double()).square().sum().item() for z, z0 in pairs)
-    if len(pairs) != 1 or outputs[0].ndim < 2:
-        raise ValueError("criterion='kl' needs a network with one output (inputs, classes)")
-    log_p, log_p0 = (v[0].double().log_softmax(1) for v in (outputs, answers))
-    return max(0.0, F.kl_div(log_p, log_p0, reduction="sum", log_target=True).item())
+def _write(model: nn.Module, name: str, W: Tensor, b: Tensor, group: int) -> None:
+    set_outgoing_weights(model.get_submodule(name), W, b, group)

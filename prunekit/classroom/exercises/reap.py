@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.linalg import inv, lstsq
 
 import prunekit as pk
+from prunekit.algebra.statistics import Consumer
 from prunekit.classroom.checks import Answer, exercise
 
 LESSON = "05-reap"
@@ -223,23 +224,17 @@ def _order(answer: Answer, X: Tensor, W: Tensor, filters: Tensor) -> list[int]:
     samples, n, k = X.shape
     flat, weights = X.reshape(samples, n * k), W.reshape(n * k, -1)
     Y = flat @ weights + 0.5
+    b = torch.full((W.shape[2],), 0.5, dtype=F64)
+    moments = pk.Moments().update(flat, Y)
     site = pk.Statistics(
         name="exercise",
-        collect=lambda: pk.Moments().update(flat, Y),
-        weights=weights,
-        bias=torch.full((W.shape[2],), 0.5, dtype=F64),
+        consumers=(Consumer("exercise", lambda: moments, weights, b, block_size=k),),
         filters=filters,
         filter_scale=torch.ones(n, dtype=F64),
         filter_shift=torch.zeros(n, dtype=F64),
-        block_size=k,
-        centered=True,
-        ridge=1e-5,
-        output_scale=None,
-        heard=lambda: iter([X]),
-        heard_with_gradients=lambda: iter([(X, (Y @ weights.T).view_as(X))]),
+        inputs=lambda: iter([X]),
+        inputs_with_gradients=lambda: iter([(X, (Y @ weights.T).view_as(X))]),
         rows=lambda count: (flat[:count], Y[:count]),
-        before_relu=None,
-        shapes=((k, W.shape[2]),),
     )
     got = answer(site)
     hint = "Return a pk.Elimination: pk.Elimination(importance.argsort())."

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.classroom.data import ImageSet
-from prunekit.network.listening import listen
+from prunekit.network.recording import record
 from prunekit.pipeline.pruning import PruningResult
 
 __all__ = ["BeforeAfter", "Seen"]
@@ -178,7 +178,7 @@ def _asked(network: nn.Module, layer: str, inputs: Tensor) -> tuple[np.ndarray, 
     names = dict(network.named_modules())
     if layer not in names or not layer:
         raise ValueError(f"layer must be one of the network's, got {layer!r}")
-    ((_, said),) = listen(network, {layer: 1}, inputs)[layer]
+    ((_, said),) = record(network, {layer: 1}, inputs)[layer]
     if said.ndim != 4:
         raise ValueError(f"layer {layer!r} makes no feature maps: its output is {said.ndim}-D")
     return said.numpy(), network(inputs).softmax(1).numpy()

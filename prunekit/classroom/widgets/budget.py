@@ -79,27 +79,31 @@ class Budget:
         can be reached;
         ``names`` are what to call sites.
         """
-        sites = {site.name: site for site in find_sites(model, example_inputs)}
+        sites = [s for s in find_sites(model, example_inputs) if s.name in ratios.curves]
         curves = {
             name: {ratios.channels[name]: 0.0} | dict(curve)
             for name, curve in ratios.curves.items()
         }
-        levels = {sites[name]: sorted(curve, reverse=True) for name, curve in curves.items()}
-        cost = macs_cost(model, example_inputs, list(levels))
-        full = cost({site: keeps[0] for site, keeps in levels.items()})
-        least = cost({site: keeps[-1] for site, keeps in levels.items()}) / full
+        levels = {name: sorted(curve, reverse=True) for name, curve in curves.items()}
+        of_sites = macs_cost(model, example_inputs, sites)
+
+        def cost(widths: pro.Widths) -> float:
+            return of_sites({site: widths[site.name] for site in sites})
+
+        full = cost({name: keeps[0] for name, keeps in levels.items()})
+        least = cost({name: keeps[-1] for name, keeps in levels.items()}) / full
         if targets is None:
             targets = [percent / 100 for percent in range(10, 101, 2) if percent / 100 >= least]
 
         def error(widths: pro.Widths) -> float:
-            return sum(curves[site.name][keep] for site, keep in widths.items())
+            return sum(curves[name][keep] for name, keep in widths.items())
 
         called = {name: (names or {}).get(name, name) for name in curves}
         choices = []
         for target in targets:
-            widths, _ = pro.descend(levels, error, cost, budget=target * full)
-            widths = pro.trade(widths, levels, error, cost, target * full)
-            found = {called[site.name]: keep for site, keep in widths.items()}
+            widths, _ = pro.greedy(levels, error, cost, budget=target * full)
+            widths = pro.exchange(widths, levels, error, cost, target * full)
+            found = {called[name]: keep for name, keep in widths.items()}
             choices.append((found, cost(widths) / full, error(widths)))
         channels = {called[name]: ratios.channels[name] for name in curves}
         curves = {called[name]: curve for name, curve in curves.items()}

@@ -13,7 +13,7 @@ SEEDS = st.integers(0, 10_000)
 
 
 def neighbours(kept, n):
-    """Every set that one swap leads to."""
+    """Every set that one exchange leads to."""
     inside, outside = set(kept), set(range(n)) - set(kept)
     return [inside - {out} | {back} for out in inside for back in outside]
 
@@ -25,11 +25,11 @@ def test_one_swap_is_the_best_one_of_all(n, k, seed, data):
     keep = data.draw(st.integers(1, n - 1))
     moments = Moments().update(X, Y)
     plain = eliminate(moments, k, ridge=0.0).kept_at(keep).tolist()
-    swapped = eliminate(moments, k, ridge=0.0, swaps=1).kept_at(keep).tolist()
+    exchanged = eliminate(moments, k, ridge=0.0, exchanges=1).kept_at(keep).tolist()
     sets = [set(plain), *neighbours(plain, n)]
     errors = [refit(X[:, of(s, k)], Y)[2] for s in sets]
-    assert refit(X[:, of(swapped, k)], Y)[2] == pytest.approx(min(errors), rel=1e-8)
-    assert set(swapped) in sets and swapped == sorted(swapped)
+    assert refit(X[:, of(exchanged, k)], Y)[2] == pytest.approx(min(errors), rel=1e-8)
+    assert set(exchanged) in sets and exchanged == sorted(exchanged)
 
 
 @settings(max_examples=25)
@@ -40,17 +40,17 @@ def test_more_swaps_never_raise_the_error_and_end_where_none_helps(n, seed, ridg
     options = {"weights": W0, "bias": b0, "ridge": ridge, "output_scale": scale}
     moments = Moments().update(X, Y)
 
-    def error(swaps, keep):
-        found = eliminate(moments, swaps=swaps, **options)
+    def error(exchanges, keep):
+        found = eliminate(moments, exchanges=exchanges, **options)
         W, b = found.weights_at(keep)
         assert (W.abs().sum(1) > 0).nonzero()[:, 0].tolist() == found.kept_at(keep).tolist()
         return ((Y - X @ W - b) * (1 if scale is None else scale)).square().sum().item()
 
     for keep in range(1, n):
-        errors = [error(swaps, keep) for swaps in (0, 1, 2, 50)]
+        errors = [error(exchanges, keep) for exchanges in (0, 1, 2, 50)]
         assert all(b <= a * (1 + 1e-9) for a, b in zip(errors, errors[1:], strict=False))
         if ridge == 0.0:
-            kept = eliminate(moments, swaps=50, **options).kept_at(keep).tolist()
+            kept = eliminate(moments, exchanges=50, **options).kept_at(keep).tolist()
             weighted = Y * (1 if scale is None else scale)
             rivals = [refit(X[:, of(s)], weighted)[2] for s in neighbours(kept, n)]
             assert errors[-1] <= min(rivals) * (1 + 1e-8)
@@ -63,21 +63,21 @@ def test_swaps_with_dependent_and_dead_columns(seed):
     X = torch.cat([X, X[:, :2], torch.zeros(len(X), 1, dtype=F64)], 1)
     for keep in range(1, 7):
         moments = Moments().update(X, Y)
-        plain, swapped = (eliminate(moments, swaps=s).kept_at(keep) for s in (0, 10))
-        errors = [refit(X[:, s], Y)[2] for s in (plain, swapped)]
+        plain, exchanged = (eliminate(moments, exchanges=s).kept_at(keep) for s in (0, 10))
+        errors = [refit(X[:, s], Y)[2] for s in (plain, exchanged)]
         assert errors[1] <= errors[0] * (1 + 1e-6)
-        assert len(set(swapped.tolist())) == keep
+        assert len(set(exchanged.tolist())) == keep
         if keep == 4:
             assert errors[1] == pytest.approx(refit(X, Y)[2], rel=1e-6)
 
 
 def test_errors_and_order_are_those_of_the_path_without_swaps():
     X, Y, _, _ = problem()
-    plain, swapped = (eliminate(Moments().update(X, Y), swaps=s) for s in (0, 5))
-    assert torch.equal(plain.order, swapped.order) and torch.equal(plain.errors, swapped.errors)
+    plain, exchanged = (eliminate(Moments().update(X, Y), exchanges=s) for s in (0, 5))
+    assert torch.equal(plain.order, exchanged.order) and torch.equal(plain.errors, exchanged.errors)
 
 
 def test_negative_swaps_are_refused():
     X, Y, _, _ = problem()
-    with pytest.raises(ValueError, match="swaps must be 0 or more, got -1"):
-        eliminate(Moments().update(X, Y), swaps=-1)
+    with pytest.raises(ValueError, match="exchanges must be 0 or more, got -1"):
+        eliminate(Moments().update(X, Y), exchanges=-1)

@@ -1,0 +1,73 @@
+"""How much memory there is, and how much a forward pass holds while it waits."""
+
+import os
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from prunekit.network.inputs import Inputs, call, device_of, map_tensors
+
+__all__ = ["free_bytes", "waiting_bytes"]
+
+UNKNOWN = 2**32  # bytes that are taken to be free where the system does not tell
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free on a device, as far as the system tells."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    try:
+        with open("/proc/meminfo") as lines:
+            fields = dict(line.split(":") for line in lines)
+        return int(fields["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    except (AttributeError, OSError, ValueError):  # Windows
+        return UNKNOWN
+
+
+class _Alive(TorchDispatchMode):
+    """Notes every tensor that an operation makes, for as long as somebody keeps it."""
+
+    def __init__(self, ours: set[int]) -> None:
+        super().__init__()
+        self.ours, self.made = ours, []
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        self.made += [weakref.ref(t) for t in tree_leaves(out) if isinstance(t, Tensor)]
+        return out
+
+    def bytes(self) -> int:
+        """What is alive of it; views of one storage count once, the network's own not at all."""
+        self.made = [ref for ref in self.made if ref() is not None]
+        storages = {t.untyped_storage().data_ptr(): t for t in (ref() for ref in self.made)}
+        return sum(t.untyped_storage().nbytes() for p, t in storages.items() if p not in self.ours)
+
+
+@torch.no_grad()
+def waiting_bytes(model: nn.Module, names: Sequence[str], inputs: Inputs) -> int:
+    """The most that a pass of ``inputs`` holds in front of one of the layers ``names``."""
+    own = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
+    alive, most = _Alive(own), [0]
+
+    def look(*_: Any) -> None:
+        most[0] = max(most[0], alive.bytes())
+
+    hooks = [model.get_submodule(name).register_forward_pre_hook(look) for name in names]
+    try:
+        with torch.random.fork_rng([]), alive:
+            call(model, map_tensors(lambda value: value.to(device_of(model)), inputs))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return most[0]

@@ -1,0 +1,93 @@
+"""The survey: one pass of the original network tells what every site's consumers take.
+
+PRO tries widths without walking, and a site with several consumers is due before the walk comes to
+the later ones: for both, what the original network says has to do.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from prunekit.algebra.moments import Moments
+from prunekit.network.inputs import Inputs, call, device_of, map_tensors
+from prunekit.network.layers import consumer_inputs
+from prunekit.network.own import map_moments, own_rows
+from prunekit.network.recording import record
+from prunekit.network.sites import ConsumerInputs
+
+__all__ = ["Survey"]
+
+
+class Survey:
+    """Moments of X, what consumers take of a site, and Y, what that adds to their answers.
+
+    Parameters
+    ----------
+    model : the original network
+    wanted : of these consumers
+    batches : calibration inputs
+    whole_maps : see `prunekit.network.own.map_moments`
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        wanted: Sequence[ConsumerInputs],
+        batches: Sequence[Inputs],
+        whole_maps: bool = False,
+    ) -> None:
+        self.model, self.batches = model, batches
+        self._wanted, self._whole_maps = wanted, whole_maps
+        self._found: dict[ConsumerInputs, Moments] = {}
+
+    def moments(self, taken: ConsumerInputs) -> Moments:
+        """Those of one consumer; the first call runs the pass for all of them."""
+        if not self._found:
+            self._run()
+        return self._found[taken]
+
+    @torch.no_grad()
+    def pairs(self, name: str) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """What layer ``name`` takes, twice, and what it answers, as `Walk.pairs` gives it."""
+        calls = {name: next(taken.calls for taken in self._wanted if taken.name == name)}
+        for seed, batch in enumerate(self.batches):
+            for taken, given in record(self.model, calls, batch, seed)[name]:
+                yield taken, taken, given
+
+    @torch.no_grad()
+    def _run(self) -> None:
+        found = {taken: Moments() for taken in self._wanted}
+        hooks = [
+            self.model.get_submodule(taken.name).register_forward_pre_hook(
+                self._note(taken, moments), with_kwargs=True
+            )
+            for taken, moments in found.items()
+        ]
+        device = device_of(self.model)
+        try:
+            with torch.random.fork_rng([device] if device.type == "cuda" else []):
+                for seed, batch in enumerate(self.batches):
+                    torch.manual_seed(seed)
+                    call(self.model, map_tensors(lambda value: value.to(device), batch))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        self._found = found
+
+    def _note(self, taken: ConsumerInputs, moments: Moments) -> Callable[..., None]:
+        """A hook that adds what a layer takes to ``moments``, call by call."""
+        layer = self.model.get_submodule(taken.name)
+        rows, W, b = own_rows(layer, taken)
+        W = W[rows]
+        maps = self._whole_maps and len(rows) > len(taken.channels)
+
+        def note(_layer: nn.Module, args: tuple, kwargs: dict) -> None:
+            inputs = args[0] if args else kwargs["input"]
+            if maps:
+                moments.merge(map_moments(layer, layer, taken, [(inputs, inputs, inputs)]))
+                return
+            X = consumer_inputs(layer, inputs, taken.channels.flatten())
+            moments.update(X, X @ W.to(X) + b.to(X))
+
+        return note

@@ -1,0 +1,28 @@
+"""POEM as a repair: least squares everywhere, then for what comes through the ReLU behind."""
+
+from torch import Tensor
+
+from prunekit.algebra.elimination import Elimination, Weights
+from prunekit.algebra.statistics import Statistics
+from prunekit.pipeline.repairs import Network
+from prunekit.poem import reweighted
+
+__all__ = ["Poem"]
+
+ROWS = 20_000  # drawn samples that reweighting looks at, or 20 per column if that is more
+
+
+class Poem(Network):
+    """As "network", and where a ReLU follows, refitted for what comes through it: a bonus."""
+
+    name = "poem"
+    kernels_only = True
+
+    def after_site(self, site: Statistics, chosen: Elimination, kept: Tensor) -> list[Weights]:
+        """The least squares of each consumer; of the first one reweighted."""
+        first, weights = site.consumers[0], super().after_site(site, chosen, kept)
+        if first.before_relu is not None:
+            (W, b), (scale, shift) = weights[0], first.before_relu
+            X, Y = site.rows(max(ROWS, 20 * len(W)))
+            weights[0] = reweighted(X, Y, W, b, scale=scale, shift=shift)
+        return weights

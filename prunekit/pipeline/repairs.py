@@ -1,0 +1,161 @@
+"""Repairs: what is done to the weights that stay, after a site, at a layer, at the end.
+
+`Repair` itself does nothing; each other one overrides the moments that it needs. REAP's update is
+`LeastSquares`: the consumer of a pruned site is refitted. But pruning disturbs every layer behind
+it, also those that lost no channel; `Network` refits them all in the same way: Y is what the
+original layer answers, X what the layer takes now.
+
+Source: the update is Kamma & Wada 2021 (REAP). Refitting the other layers is our choice; front to
+back reconstruction goes back to He, Zhang & Sun, "Channel pruning for accelerating very deep
+neural networks", ICCV 2017.
+"""
+
+import warnings
+from collections.abc import Collection, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from prunekit.algebra import least_squares
+from prunekit.algebra.elimination import Elimination, Weights
+from prunekit.algebra.least_squares import columns_of
+from prunekit.algebra.statistics import Consumer, Statistics
+from prunekit.network.inputs import Inputs
+from prunekit.network.layers import outgoing_weights, width
+from prunekit.network.recalibration import recalibrate_batchnorm
+from prunekit.network.walk import Turn
+
+__all__ = ["BatchNorm", "LeastSquares", "Network", "Own", "Repair", "silenced"]
+
+
+def silenced(consumer: Consumer, kept: Tensor) -> Weights:
+    """W⁰ (d, outputs) with the rows of removed channels zero, and b⁰ (outputs,)."""
+    columns, W = consumer.columns(kept), torch.zeros_like(consumer.weights)
+    W[columns] = consumer.weights[columns]
+    return W, consumer.bias
+
+
+class Repair:
+    """Weights stay as they were; those of removed channels become zero.
+
+    Attributes
+    ----------
+    refits : layers get new weights
+    everywhere : also layers that take no pruned channel
+    kernels_only : it does not go with ``coefficients="channel"``
+    """
+
+    name = "none"
+    refits = False
+    everywhere = False
+    kernels_only = False
+
+    def adds_biases(self, centered: bool) -> bool:
+        """Whether a layer that it refits gets a bias where it had none."""
+        return self.refits and centered
+
+    def after_site(self, site: Statistics, chosen: Elimination, kept: Tensor) -> list[Weights]:
+        """W (d, outputs), zero where channels went, and b (outputs,) of each consumer."""
+        return [silenced(consumer, kept) for consumer in site.consumers]
+
+    def at_layer(
+        self, turn: Turn, gone: Collection[int], done: bool, centered: bool, ridge: float
+    ) -> None:
+        """Rewrite a layer when its turn is over.
+
+        Parameters
+        ----------
+        gone : channels of it that went
+        done : the site that is due here has already seen to all that is left
+        """
+
+    def at_end(self, model: nn.Module, batches: Sequence[Inputs], example: Inputs) -> nn.Module:
+        """The network as it is to be handed over."""
+        return model
+
+
+class BatchNorm(Repair):
+    """Batch norms are recalibrated at the end."""
+
+    name = "batchnorm"
+
+    def at_end(self, model: nn.Module, batches: Sequence[Inputs], example: Inputs) -> nn.Module:
+        """See `prunekit.recalibrate_batchnorm`."""
+        return recalibrate_batchnorm(model, batches, example)
+
+
+class Own(Repair):
+    """The weights that the method itself gives."""
+
+    name = "own"
+    refits = True
+
+    def adds_biases(self, centered: bool) -> bool:
+        """Always: a method may move what a constant explains into the bias."""
+        return True
+
+    def after_site(self, site: Statistics, chosen: Elimination, kept: Tensor) -> list[Weights]:
+        """Those of ``chosen``: its own, or the least squares that it chose by."""
+        if chosen.update is not None:
+            found = chosen.update(kept)
+            return found if isinstance(found, list) else [found]
+        if chosen.problem is None:
+            raise ValueError(
+                "repair='own' takes the weights that a method gives, but this method only orders "
+                "channels: choose another repair, 'least_squares' for one"
+            )
+        return [_solved(consumer, kept) for consumer in site.consumers]
+
+
+class LeastSquares(Repair):
+    """The layers that take a pruned site's channels are refitted (REAP's update)."""
+
+    name = "least_squares"
+    refits = True
+
+    def after_site(self, site: Statistics, chosen: Elimination, kept: Tensor) -> list[Weights]:
+        """The least squares of each consumer, where that lowers the error."""
+        return [self.refitted(consumer, kept) for consumer in site.consumers]
+
+    def refitted(self, consumer: Consumer, kept: Tensor) -> Weights:
+        """W and b of least error; W⁰ and b⁰, with a warning, where that would be larger."""
+        problem, before = consumer.problem, silenced(consumer, kept)
+        W, b = _solved(consumer, kept)
+        worse = problem.error(W) - problem.error(*before)
+        if worse > 1e-6 * problem.energy.sum():
+            warnings.warn(
+                f"least squares did not lower the error of {consumer.name}: its weights are kept; "
+                "more calibration data may help",
+                stacklevel=2,
+            )
+        return before if worse > 0 else (W, b)
+
+    def at_layer(
+        self, turn: Turn, gone: Collection[int], done: bool, centered: bool, ridge: float
+    ) -> None:
+        """Refit all weights of the layer but those of ``gone``, where that lowers the error."""
+        if done or not (gone or self.everywhere):
+            return
+        size = width(turn.layer, "in") // len(turn.layer_moments)
+        for group, moments in enumerate(turn.layer_moments):
+            W0, b0 = outgoing_weights(turn.layer, group)
+            problem = least_squares.LeastSquares.from_moments(
+                moments, W0, b0, centered=centered, ridge=ridge
+            )
+            stay = [i for i in range(size) if group * size + i not in gone]
+            W = problem.solve(columns_of(torch.tensor(stay, device=W0.device), len(W0) // size))
+            if stay and problem.error(W) <= problem.error(W0, b0):
+                turn.write(W, problem.bias(W), group)
+
+
+class Network(LeastSquares):
+    """So is every other layer behind the first pruned site."""
+
+    name = "network"
+    everywhere = True
+
+
+def _solved(consumer: Consumer, kept: Tensor) -> Weights:
+    """W and b of least error that use only the kept channels."""
+    W = consumer.problem.solve(consumer.columns(kept))
+    return W, consumer.problem.bias(W)
