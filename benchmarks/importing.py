@@ -2,7 +2,7 @@
 
     python -m benchmarks.importing
 
-Median of 7 new interpreters. Modules that are imported only when they are used (pandas, scikit-learn,
+Median of 7 new interpreters. What is imported only when it is used (pandas, scikit-learn,
 matplotlib, Jupyter) take no part; `tests/test_plain_install.py` holds that.
 """
 
