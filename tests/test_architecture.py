@@ -39,6 +39,7 @@ CLASSROOM = {
     "pipeline.ratios",
     "pro",
     "reap",
+    "results.frames",
     "results.report",
     "unification",
 }
