@@ -38,6 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (FileNotFoundError, ValueError) as error:
         print(f"prunekit: {error}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        cure = 'the course needs more than the library: pip install "prunekit[course]"'
+        print(f"prunekit: {error}; {cure}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     return 0

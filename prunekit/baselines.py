@@ -7,7 +7,6 @@ changed.
 """
 
 import torch
-from sklearn.linear_model import lars_path_gram
 from torch import Tensor
 
 from prunekit.algebra.elimination import Elimination, Weights
@@ -127,7 +126,17 @@ def lasso(site: Statistics) -> Elimination:
     Source: He, Zhang & Sun, "Channel pruning for accelerating very deep neural networks", ICCV
     2017: min ‖Y − Σ β_c Z_c‖² + α‖β‖₁. Changed: the whole path (least angle regression, by
     scikit-learn) from moments, instead of tuning α for one ratio.
+
+    Raises
+    ------
+    ImportError
+        If scikit-learn is not installed: only this method needs it.
     """
+    try:
+        from sklearn.linear_model import lars_path_gram
+    except ImportError as error:
+        cure = "pip install scikit-learn, or take another method"
+        raise ImportError(f"method 'lasso' needs scikit-learn ({error}): {cure}") from error
     inner, with_y = _shares(site)
     size = inner.diagonal().max().clamp(min=1e-300)
     _, _, beta = lars_path_gram(

@@ -40,6 +40,7 @@ CLASSROOM = {
     "pipeline.ratios",
     "pro",
     "reap",
+    "results.frames",
     "results.report",
     "unification",
 }

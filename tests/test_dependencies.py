@@ -1,5 +1,7 @@
 """pyproject.toml, requirements.lock and environment.yml agree on what the project needs."""
 
+import ast
+import sys
 import tomllib
 from pathlib import Path
 
@@ -14,10 +16,14 @@ LOCK = (ROOT / "requirements.lock").read_text("utf-8").splitlines()
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
 
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
-WANTED = [
-    Requirement(line)
-    for line in [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["test"]]
-]
+CORE = [Requirement(line) for line in PROJECT["dependencies"]]
+EXTRAS = {
+    extra: [Requirement(line) for line in lines]
+    for extra, lines in PROJECT["optional-dependencies"].items()
+}
+# what the lock and conda bring: all of it; an extra may hold another one, as prunekit[course]
+WANTED = [one for one in [*CORE, *sum(EXTRAS.values(), [])] if one.name != "prunekit"]
+IMPORTED_AS = {"torch-pruning": "torch_pruning", "scikit-learn": "sklearn", "pillow": "PIL"}
 every_dependency = pytest.mark.parametrize("wanted", WANTED, ids=lambda wanted: wanted.name)
 
 
@@ -33,12 +39,55 @@ def pins() -> dict[str, str]:
     return found
 
 
+def imported(*paths: Path) -> dict[str, set[str]]:
+    """Package → files that import it somewhere, for packages that do not come with Python."""
+    found: dict[str, set[str]] = {}
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                modules = [node.module]
+            for name in {module.split(".")[0] for module in modules} - sys.stdlib_module_names:
+                found.setdefault(name, set()).add(str(path.relative_to(ROOT)))
+    found.pop("prunekit", None)
+    return found
+
+
+def modules_of(requirements: list[Requirement]) -> set[str]:
+    return {IMPORTED_AS.get(wanted.name, wanted.name) for wanted in requirements}
+
+
 def conda_requirements() -> dict[str, Requirement]:
     """Name → requirement, of conda's and of pip's part of environment.yml."""
     lines = [line for line in ENVIRONMENT["dependencies"] if isinstance(line, str)]
     (pip_lines,) = [part["pip"] for part in ENVIRONMENT["dependencies"] if isinstance(part, dict)]
     lines += [line for line in pip_lines if not line.startswith("-")]
     return {requirement.name: requirement for requirement in map(Requirement, lines)}
+
+
+def test_the_extras_are_two_and_no_package_is_named_twice():
+    assert set(EXTRAS) == {"course", "test"}
+    names = [wanted.name for wanted in WANTED]
+    assert len(set(names)) == len(names)
+    (whole,) = (wanted for wanted in EXTRAS["test"] if wanted.name == "prunekit")
+    assert whole.extras == {"course"} and all(one.name != "prunekit" for one in EXTRAS["course"])
+
+
+def test_the_library_imports_what_it_asks_for_and_no_more():
+    library = [p for p in (ROOT / "prunekit").rglob("*.py") if "classroom" not in p.parts]
+    used = imported(*library)
+    lasso = used.pop("sklearn")  # when it is used, with an error that names the cure
+    assert lasso == {"prunekit/baselines.py"}
+    assert set(used) <= modules_of(CORE), used
+    asked = modules_of(CORE) - {"numpy"}  # torch asks for no numpy, but torch.Tensor.numpy() does
+    assert asked <= set(used), f"nothing in the library imports {asked - set(used)}"
+
+
+def test_the_course_imports_what_it_asks_for():
+    used = set(imported(*(ROOT / "prunekit" / "classroom").rglob("*.py")))
+    with_lab = {"IPython", "ipykernel", "jupyter_client", "jupyter_core"}
+    known = modules_of(CORE) | modules_of(EXTRAS["course"]) | with_lab | {"cycler"}  # matplotlib's
+    assert used <= known, used - known
 
 
 @every_dependency

@@ -381,6 +381,8 @@ def test_an_older_file_is_put_aside(tmp_path, capsys):
     assert (tmp_path / "grades.csv.bak").read_text() == "mine"
     assert f"seed {grades.seed}" in capsys.readouterr().out
     assert list(table(grades.path)) == ["a.ipynb"] and grades.complete
+    (row,) = grades.to_dataframe().itertuples(index=False)
+    assert Row(*row) == grades.rows[0] and row.seed == grades.seed
     assert {path.name for path in tmp_path.iterdir()} == {"a.ipynb", "grades.csv", "grades.csv.bak"}
 
 

@@ -16,7 +16,7 @@ __all__ = ["Finding", "check", "main"]
 OLDEST_PYTHON = (3, 11)
 SET_UP = (
     "Set up again with `make clean lab`; without make, install requirements.lock "
-    "and then `pip install --no-deps -e .`."
+    'and then `pip install --no-deps -e .`, or `pip install "prunekit[course]"` without a clone.'
 )
 
 
@@ -53,7 +53,7 @@ def python() -> Iterator[Finding]:
 
 
 def packages() -> Iterator[Finding]:
-    """Every dependency's installed version against the range that pyproject.toml names."""
+    """The library's and the course's packages against the ranges that pyproject.toml names."""
     from packaging.requirements import Requirement
 
     try:
@@ -62,7 +62,7 @@ def packages() -> Iterator[Finding]:
         yield Finding("prunekit", False, "is not installed", SET_UP)
         return
     for requirement in map(Requirement, wanted):
-        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+        if requirement.marker and not requirement.marker.evaluate({"extra": "course"}):
             continue  # only the tests need it, or only other systems
         try:
             version = metadata.version(requirement.name)

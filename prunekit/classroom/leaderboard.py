@@ -60,7 +60,7 @@ def compare(
 
     Returns
     -------
-    Leaderboard : print it; ``.rows``, ``.figure()``, ``.to_dict()``
+    Leaderboard : print it; ``.rows``, ``.figure()``, ``.to_dataframe()``
 
     Raises
     ------

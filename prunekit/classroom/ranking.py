@@ -5,15 +5,17 @@ them.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from html import escape
 from textwrap import wrap
 
 import torch
 from matplotlib.figure import Figure
+from pandas import DataFrame
 from torch import Tensor
 
 from prunekit.classroom.figures import compare as figures_compare
+from prunekit.results.frames import frame
 from prunekit.results.report import WIDTH, text_table
 
 __all__ = ["Leaderboard", "Row", "paired_difference", "ranked"]
@@ -108,10 +110,9 @@ class Leaderboard:
         }
         return figures_compare.leaderboard(points, self.budgets, self.accuracy)
 
-    def to_dict(self) -> dict:
-        """Everything but ``right`` as plain dicts, lists and numbers, ready for JSON."""
-        rows = [asdict(row) for row in self.rows]
-        return {"accuracy": self.accuracy, "macs": self.macs, "images": self.images, "rows": rows}
+    def to_dataframe(self) -> DataFrame:
+        """A row per method and budget, a column per attribute of `Row`; what failed has gaps."""
+        return frame(self.rows, Row)
 
     @property
     def note(self) -> str:

@@ -1,12 +1,32 @@
 """What PRO chose, and what it chose from."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from prunekit.network.sites import Site
 from prunekit.pro import Decision
+from prunekit.results.frames import frame
 from prunekit.results.report import text_table
 
-__all__ = ["Ratios"]
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+__all__ = ["Ratios", "Row"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One site: its channels, the ratio chosen, and D with this site alone pruned to it.
+
+    ``error_alone`` is None where it was not measured.
+    """
+
+    name: str
+    channels_before: int
+    channels_after: int
+    pruning_ratio: float
+    error_alone: float | None
 
 
 class Ratios(dict[str, float]):
@@ -39,11 +59,21 @@ class Ratios(dict[str, float]):
         self.curves, self.trace = dict(curves), tuple(trace)
         self.error, self.cost, self.full_cost, self.unit = error, cost, full_cost, unit
 
+    @property
+    def rows(self) -> list[Row]:
+        """A row per site, in the order of the forward pass."""
+        alone = {name: self.curves.get(name, {}).get(keep) for name, keep in self.widths.items()}
+        return [Row(n, self.channels[n], self.widths[n], r, alone[n]) for n, r in self.items()]
+
+    def to_dataframe(self) -> "DataFrame":
+        """A row per site, a column per attribute of `Row`; what was not measured is a gap."""
+        return frame(self.rows, Row)
+
     def __str__(self) -> str:
         rows = [("site", "channels", "ratio", "D alone")]
-        for name, ratio in self.items():
-            alone = self.curves.get(name, {}).get(self.widths[name])
-            widths = f"{self.channels[name]} → {self.widths[name]}"
-            rows.append((name, widths, f"{ratio:.2f}", "" if alone is None else f"{alone:.3g}"))
+        for row in self.rows:
+            widths = f"{row.channels_before} → {row.channels_after}"
+            alone = "" if row.error_alone is None else f"{row.error_alone:.3g}"
+            rows.append((row.name, widths, f"{row.pruning_ratio:.2f}", alone))
         kept = f"{self.cost / self.full_cost:.3f} of the {self.unit} kept"
         return f"{text_table(rows)}\n{kept}, D together {self.error:.3g}"

@@ -4,6 +4,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from textwrap import wrap
+from typing import TYPE_CHECKING
+
+from prunekit.results.frames import frame
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 __all__ = ["Report", "Row", "shortened", "text_table"]
 
@@ -73,6 +79,10 @@ class Report:
         """Everything as plain dicts, lists and numbers, ready for JSON."""
         rows = [asdict(row) | {"kept": list(row.kept)} for row in self.rows]
         return asdict(self) | {"rows": rows}
+
+    def to_dataframe(self) -> "DataFrame":
+        """A row per site, a column per attribute of `Row`; what was not measured is a gap."""
+        return frame(self.rows, Row)
 
     @property
     def summary(self) -> str:

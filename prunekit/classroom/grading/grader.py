@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pandas import DataFrame
 from tqdm.auto import tqdm
 
 from prunekit.classroom import exercises  # noqa: F401  (they register themselves)
@@ -28,6 +29,7 @@ from prunekit.classroom.grading.sandbox import why_not
 from prunekit.classroom.grading.session import outcomes
 from prunekit.classroom.grading.submissions import Submission, Unreadable, answered, find, read
 from prunekit.classroom.grading.table import SIGNS, Row, summary, write
+from prunekit.results.frames import frame
 
 __all__ = ["Grades", "grade", "main"]
 
@@ -42,6 +44,10 @@ class Grades:
     path: Path
     seed: int
     complete: bool
+
+    def to_dataframe(self) -> DataFrame:
+        """A row per exercise of each submission, a column per attribute of `table.Row`."""
+        return frame(self.rows, Row)
 
     def __str__(self) -> str:
         return summary(self.rows)

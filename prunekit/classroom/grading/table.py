@@ -1,14 +1,13 @@
 """Grades as a file for a spreadsheet, and as tables for the terminal."""
 
-import csv
-import io
 import os
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
+from prunekit.results.frames import frame
 from prunekit.results.report import text_table
 
 __all__ = ["SIGNS", "Row", "summary", "write"]
@@ -49,14 +48,11 @@ def harmless(cell: object) -> object:
 
 def write(rows: Sequence[Row], path: Path) -> None:
     """Write all rows at once: a reader finds the whole file, the old one or the new one."""
-    text = io.StringIO(newline="")
-    table = csv.writer(text)
-    table.writerow([field.name for field in fields(Row)])
-    table.writerows([harmless(cell) for cell in astuple(row)] for row in rows)
+    cells = frame(rows, Row).map(harmless)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with open(handle, "w", encoding="utf-8-sig", newline="") as file:  # the mark is for Excel
-            file.write(text.getvalue())
+            cells.to_csv(file, index=False)
         os.replace(name, path)
     except BaseException:
         os.unlink(name)
