@@ -10,6 +10,7 @@ import torch
 from sklearn.linear_model import lars_path_gram
 from torch import Tensor
 
+from prunekit.algebra.choice import first_smallest, smallest_first
 from prunekit.algebra.elimination import Elimination
 from prunekit.algebra.statistics import Statistics
 
@@ -30,7 +31,7 @@ __all__ = [
 
 
 def _smallest_first(importance: Tensor) -> Elimination:
-    return Elimination(importance.argsort(stable=True).cpu())
+    return Elimination(smallest_first(importance).cpu())
 
 
 def random(site: Statistics, *, seed: int = 0) -> Elimination:
@@ -107,9 +108,9 @@ def thinet(site: Statistics) -> Elimination:
     """
     inner, _ = _shares(site)
     cost = inner.diagonal().clone()  # (n,) ‖Σ gone + Z_c‖², less what has gone already
-    order = []
+    order, whole = [], cost.sum()
     for _ in range(site.channels):
-        order.append(int(cost.argmin()))
+        order.append(int(first_smallest(cost, whole)))
         cost += 2 * inner[order[-1]]
         cost[order[-1]] = torch.inf
     return Elimination(torch.tensor(order))
@@ -154,7 +155,7 @@ def forward(site: Statistics) -> Elimination:
         G_cc, R_c = G.view(n, k, n, k)[ids, :, ids, :], R.reshape(n, k, -1)[ids]
         # fall of the error when c comes in: tr(R_cᵀ (G_cc)⁻¹ R_c)
         gain = (R_c * torch.linalg.solve(G_cc, R_c)).sum((1, 2))
-        best = left.pop(int(gain.argmax()))
+        best = left.pop(int(first_smallest(-gain, problem.energy.sum())))
         c = slice(best * k, best * k + k)
         solved = torch.linalg.solve(G[c, c], torch.cat([R[c], G[c]], 1))
         G_c = G[:, c].clone()
@@ -191,7 +192,7 @@ def merging(site: Statistics, *, threshold: float = 0.1) -> Elimination:
 
     def update(kept: Tensor) -> tuple[Tensor, Tensor]:
         kept = kept.to(F.device)
-        best = kept[cosine[kept].argmax(0)]  # (n,) who takes over
+        best = kept[first_smallest(-cosine[kept])]  # (n,) who takes over
         every = torch.arange(len(F), device=F.device)
         A = torch.zeros_like(cosine)
         # a = ‖f_j‖ / ‖f_i‖

@@ -17,7 +17,8 @@ each layer has an impact on the outputs of the final layer. Our choice: D, both 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, combinations_with_replacement, product
-from typing import Protocol
+from math import isfinite
+from typing import Protocol, TypeVar
 
 __all__ = ["Decision", "Unreachable", "descend", "give_back", "levels_of", "that_save", "trade"]
 
@@ -33,6 +34,7 @@ Widths = dict[Site, int]  # channels that stay at each site
 Levels = Mapping[Site, Sequence[int]]  # the widths that each site may take, largest first
 Error = Callable[[Widths], float]
 Cost = Callable[[Widths], float]
+Choice = TypeVar("Choice")
 
 
 class Unreachable(ValueError):
@@ -145,13 +147,21 @@ def descend(
             return (move[0] - e) / (c - move[1] if per_cost else 1.0)  # rise of D per cost saved
 
         # the last step is judged by D alone: what more it saves is worth nothing
-        best = min(enough, key=lambda move: move[0]) if enough else min(fine, key=price)
+        best = _first(enough, lambda move: move[0]) if enough else _first(fine, price)
         changed = [site for site in widths if best[2][site] != widths[site]]
         now_error, now_cost, widths = best
         keep = tuple(widths[site] for site in changed)
         trace.append(Decision(" + ".join(s.name for s in changed), keep, now_error, now_cost))
         committed(trace[-1])
     return widths, trace
+
+
+def _first(choices: Sequence[Choice], price: Callable[[Choice], float]) -> Choice:
+    """The first of those that cost as good as least: rounding, which differs, decides nothing."""
+    prices = [price(choice) for choice in choices]
+    scale = max((abs(p) for p in prices if isfinite(p)), default=0.0)
+    enough = min(prices) + 1e-6 * abs(min(prices)) + 1e-9 * scale
+    return next(choice for choice, p in zip(choices, prices, strict=True) if p <= enough)
 
 
 def trade(
@@ -171,7 +181,7 @@ def trade(
             for a, b in product(levels[one], levels[other]):
                 tried = widths | {one: a, other: b}
                 found = error(tried)
-                if found < best - 1e-12 * abs(best) and cost(tried) <= budget:
+                if found < best - 1e-6 * abs(best) and cost(tried) <= budget:
                     best, widths, improved = found, tried, True
     return widths
 
@@ -184,6 +194,9 @@ def give_back(widths: Widths, levels: Levels, error: Error, cost: Cost, bound: f
             for site, keep in widths.items()
             if keep < levels[site][0]
         ]
-        base, paid = error(widths), cost(widths)
-        widths = max(ups, key=lambda up: (base - error(up)) / max(cost(up) - paid, 1e-12))
+
+        def price(up: Widths, base: float = error(widths), paid: float = cost(widths)) -> float:
+            return (error(up) - base) / max(cost(up) - paid, 1e-12)  # most negative: best value
+
+        widths = _first(ups, price)
     return widths

@@ -21,6 +21,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from prunekit.algebra.choice import first_smallest
 from prunekit.algebra.elimination import Elimination, Step
 from prunekit.algebra.least_squares import LeastSquares, columns_of
 from prunekit.algebra.moments import Moments
@@ -147,6 +148,8 @@ def _path(
     left = torch.ones(n, dtype=torch.bool, device=problem.gram.device)
     H, W, ridge = _fit(problem, torch.arange(n * k, device=left.device), scale)
     W0, energy = problem.weights * scale, problem.gram.diagonal().mean()
+    whole = (problem.energy * scale.square()).sum()  # ‖Y‖²
+    whole = whole if score == "output" else problem.gram.trace()
     order, errors, steps = [], [], []
     for _ in range(n):
         if ridge > problem.ridge and H.diagonal().max() * energy < 1e6:
@@ -155,7 +158,7 @@ def _path(
             H, W, ridge = _fit(problem, columns, scale)
         ids = left.nonzero()[:, 0]
         scores = _scores(H, W, ids, k, score)  # (left,)
-        gone = int(ids[scores.argmin()])
+        gone = int(ids[first_smallest(scores, whole)])
         c = slice(gone * k, gone * k + k)
         # [U|A] = (H_cc)⁻¹ [W_c|H_c:]     W ← W − H_:c U     H ← H − H_:c A
         solved = torch.linalg.solve(H[c, c], torch.cat([W[c], H[c]], 1))
@@ -207,10 +210,12 @@ def _swapped(
             ids = torch.tensor([*inside, back], device=device)
             scores = _scores(grown, grown @ C, ids, k)
             # the error falls by what ``back`` brings and rises by what ``out`` costs
-            change, out = (scores.min() - scores[-1]).item(), int(ids[scores.argmin()])
-            best = min(best, (change, back, out))
+            out = first_smallest(scores, (problem.energy * scale.square()).sum())
+            change = (scores[out] - scores[-1]).item()
+            if change < best[0] * (1 + 1e-6):  # by clearly more than the one before
+                best = (change, back, int(ids[out]))
         swapped = sorted({*inside, best[1]} - {best[2]})
-        if best[1] < 0 or not error(swapped) < error(inside) * (1 - 1e-9):
+        if best[1] < 0 or not error(swapped) < error(inside) * (1 - 1e-6):
             break
         inside = swapped
     return torch.tensor(inside)

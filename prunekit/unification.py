@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from prunekit.algebra.choice import first_smallest
 from prunekit.algebra.elimination import Elimination
 from prunekit.algebra.moments import Moments, check_matrix
 from prunekit.algebra.statistics import Statistics
@@ -178,11 +179,12 @@ def _unions(
     # ‖x_j − a·x_i‖² = ‖x_j‖² − 2a⟨x_i, x_j⟩ + a²‖x_i‖²   (= ‖x_j‖²·sin²θ_ij for the best a)
     D = (energy - 2 * a * G + a**2 * energy[:, None]).clamp(min=0)
     D.fill_diagonal_(torch.inf)
+    whole = energy.sum() if score == "behavior" else (energy * W.square().sum(1)).sum()
     W, unions = W.clone(), []
     for _ in range(count):
         # E_ij = ‖W_j‖²·‖x_j − a·x_i‖²
         E = torch.where(D.isinf(), D, D * W.square().sum(1)) if score == "output" else D
-        i, j = divmod(int(E.argmin()), n)
+        i, j = divmod(int(first_smallest(E.flatten(), whole)), n)
         shift = (means[j] - a[i, j] * means[i]).item() if affine else 0.0
         unions.append(Union(j, i, a[i, j].item(), shift, E[i, j].item()))
         W[i] += a[i, j] * W[j]

@@ -63,6 +63,11 @@ def tables(draw, most_sites=3, most_levels=4, coupled=True):
     return Table(levels, errors, costs), budget
 
 
+def as_good(value, best, among):
+    """What differs by a millionth, or a billionth of the largest, is decided by order instead."""
+    return best <= value <= best + 2e-6 * abs(best) + 2e-9 * max(map(abs, among))
+
+
 two_sites = {"most_sites": 2, "most_levels": 5}
 
 
@@ -71,7 +76,7 @@ def test_greedy_that_looks_at_every_pair_is_brute_force(drawn):
     table, budget = drawn
     widths, trace = descend(table.levels, table.error, table.cost, budget=budget, lookahead=8)
     assert table.cost(widths) <= budget
-    assert table.errors[key(widths)] == table.best(budget)
+    assert as_good(table.errors[key(widths)], table.best(budget), table.errors.values())
     assert len(trace) <= 1
 
 
@@ -82,7 +87,7 @@ def test_trade_on_one_or_two_sites_is_brute_force(drawn, per_cost, lookahead):
     start, _ = descend(table.levels, table.error, table.cost, **options)
     widths = trade(start, table.levels, table.error, table.cost, budget)
     assert table.cost(widths) <= budget
-    assert table.errors[key(widths)] == pytest.approx(table.best(budget), rel=1e-11)
+    assert table.errors[key(widths)] == pytest.approx(table.best(budget), rel=2e-6)
 
 
 @given(tables(), st.booleans(), st.integers(1, 3))
@@ -127,10 +132,10 @@ def test_each_step_is_the_best_of_all_single_ones(drawn, per_cost):
         ]
         at[names[decision.site]] = decision.keep[0]
         if last:
-            assert decision.error == min(last)
+            assert as_good(decision.error, min(last), last)
         else:
             saved = c - decision.cost if per_cost else 1.0
-            assert (decision.error - d) / saved == min(rises)
+            assert as_good((decision.error - d) / saved, min(rises), rises)
 
 
 @given(tables(), st.floats(0, 10))
