@@ -9,8 +9,9 @@ changed.
 import torch
 from torch import Tensor
 
+from prunekit.algebra.choice import first_smallest, smallest_first
 from prunekit.algebra.elimination import Elimination, Weights
-from prunekit.algebra.least_squares import LeastSquares
+from prunekit.algebra.least_squares import Unexplained
 from prunekit.algebra.statistics import Statistics
 
 __all__ = [
@@ -30,7 +31,7 @@ __all__ = [
 
 
 def _smallest_first(importance: Tensor) -> Elimination:
-    return Elimination(importance.argsort(stable=True).cpu())
+    return Elimination(smallest_first(importance).cpu())
 
 
 def random(site: Statistics, *, seed: int = 0) -> Elimination:
@@ -112,9 +113,9 @@ def thinet(site: Statistics) -> Elimination:
     """
     inner, _ = _shares(site)
     cost = inner.diagonal().clone()  # (n,) ‖Σ gone + Z_c‖², less what has gone already
-    order = []
+    order, whole = [], cost.sum()
     for _ in range(site.channels):
-        order.append(int(cost.argmin()))
+        order.append(int(first_smallest(cost, whole)))
         cost += 2 * inner[order[-1]]
         cost[order[-1]] = torch.inf
     return Elimination(torch.tensor(order))
@@ -158,40 +159,15 @@ def forward(site: Statistics) -> Elimination:
     optimization", NeurIPS 2022 (their greedy with reweighting). It asks from the empty set up what
     REAP asks from the full set down.
     """
-    layers = [_Unexplained(c.problem, site.channels, c.block_size) for c in site.consumers]
+    layers = [Unexplained(c.problem, site.channels, c.block_size) for c in site.consumers]
+    whole = sum(consumer.problem.energy.sum() for consumer in site.consumers)
     kept, left = [], list(range(site.channels))
     while left:
         gain = sum(layer.gain(left) for layer in layers)
-        kept.append(left.pop(int(gain.argmax())))
+        kept.append(left.pop(int(first_smallest(-gain, whole))))
         for layer in layers:
             layer.keep(kept[-1])
     return Elimination(torch.tensor(kept[::-1]))
-
-
-class _Unexplained:
-    """G (d, d) and R (d, outputs) of one consumer, less what the kept channels explain."""
-
-    def __init__(self, problem: LeastSquares, n: int, k: int) -> None:
-        factor, ridge = problem.factorise()
-        self.n, self.k = n, k
-        self.G = factor @ factor.T  # G + λI
-        self.R = problem.cross + ridge * problem.weights
-
-    def gain(self, channels: list[int]) -> Tensor:
-        """How far the error falls when each of ``channels`` comes in: (channels,)."""
-        n, k = self.n, self.k
-        ids = torch.tensor(channels, device=self.G.device)
-        G_cc, R_c = self.G.view(n, k, n, k)[ids, :, ids, :], self.R.reshape(n, k, -1)[ids]
-        # tr(R_cᵀ (G_cc)⁻¹ R_c)
-        return (R_c * torch.linalg.solve(G_cc, R_c)).sum((1, 2))
-
-    def keep(self, channel: int) -> None:
-        """Let a channel in: all that it explains is taken out of G and R."""
-        c, outputs = slice(channel * self.k, channel * self.k + self.k), self.R.shape[1]
-        solved = torch.linalg.solve(self.G[c, c], torch.cat([self.R[c], self.G[c]], 1))
-        G_c = self.G[:, c].clone()
-        self.R -= G_c @ solved[:, :outputs]
-        self.G -= G_c @ solved[:, outputs:]
 
 
 def _answers(site: Statistics) -> Tensor:
@@ -224,7 +200,7 @@ def merging(site: Statistics, *, threshold: float = 0.1) -> Elimination:
 
     def update(kept: Tensor) -> list[Weights]:
         kept = kept.to(F.device)
-        best = kept[cosine[kept].argmax(0)]  # (n,) who takes over
+        best = kept[first_smallest(-cosine[kept])]  # (n,) who takes over
         every = torch.arange(len(F), device=F.device)
         A = torch.zeros_like(cosine)
         # a = ‖f_j‖ / ‖f_i‖

@@ -112,5 +112,6 @@ def similarity(behaviors: Tensor | Moments, measure: str = "cosine") -> Tensor:
     lengths = lengths.where(~tiny, torch.inf)
     # cos θ_ij = ⟨x_i, x_j⟩ / (‖x_i‖·‖x_j‖)
     cosines = (G / torch.outer(lengths, lengths)).clamp(-1, 1)
+    cosines = (cosines + cosines.T) / 2  # to the last digit: a product with itself may not be
     cosines.fill_diagonal_(1.0)
     return cosines if measure != "angle" else cosines.acos().rad2deg()

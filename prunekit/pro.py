@@ -19,6 +19,8 @@ each layer has an impact on the outputs of the final layer. Our choice: D, both 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
+from math import isfinite
+from typing import TypeVar
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -42,6 +44,7 @@ Widths = dict[Hashable, int]  # channels that stay at each layer
 Levels = Mapping[Hashable, Sequence[int]]  # the widths that each may take, largest first
 Error = Callable[[Widths], float]
 Cost = Callable[[Widths], float]
+Choice = TypeVar("Choice")
 
 
 class Unreachable(ValueError):
@@ -170,11 +173,19 @@ def greedy(
             return (step[0] - e) / (c - step[1])  # rise of D per cost saved
 
         # the last step is judged by D alone: what more it saves is worth nothing
-        best = min(enough, key=lambda step: step[0]) if enough else min(fine, key=price)
+        best = _first(enough, lambda step: step[0]) if enough else _first(fine, price)
         now_error, now_cost, layer, widths = best
         trace.append(Decision(layer, widths[layer], now_error, now_cost))
         committed(trace[-1])
     return widths, trace
+
+
+def _first(choices: Sequence[Choice], price: Callable[[Choice], float]) -> Choice:
+    """The first of those that cost as good as least: rounding, which differs, decides nothing."""
+    prices = [price(choice) for choice in choices]
+    scale = max((abs(p) for p in prices if isfinite(p)), default=0.0)
+    enough = min(prices) + 1e-6 * abs(min(prices)) + 1e-9 * scale
+    return next(choice for choice, p in zip(choices, prices, strict=True) if p <= enough)
 
 
 def curves(
@@ -216,7 +227,7 @@ def exchange(widths: Widths, levels: Levels, error: Error, cost: Cost, budget: f
             for a, b in product(levels[one], levels[other]):
                 tried = widths | {one: a, other: b}
                 found = error(tried)
-                if found < best - 1e-12 * abs(best) and cost(tried) <= budget:
+                if found < best - 1e-6 * abs(best) and cost(tried) <= budget:
                     best, widths, improved = found, tried, True
     return widths
 
@@ -229,6 +240,9 @@ def give_back(widths: Widths, levels: Levels, error: Error, cost: Cost, bound: f
             for layer, keep in widths.items()
             if keep < levels[layer][0]
         ]
-        base, paid = error(widths), cost(widths)
-        widths = max(ups, key=lambda up: (base - error(up)) / max(cost(up) - paid, 1e-12))
+
+        def price(up: Widths, base: float = error(widths), paid: float = cost(widths)) -> float:
+            return (error(up) - base) / max(cost(up) - paid, 1e-12)  # most negative: best value
+
+        widths = _first(ups, price)
     return widths

@@ -24,15 +24,14 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from prunekit.algebra.choice import first_smallest
 from prunekit.algebra.elimination import Elimination, Step
 from prunekit.algebra.least_squares import LeastSquares, columns_of
 from prunekit.algebra.moments import Moments
 from prunekit.algebra.statistics import Statistics
 from prunekit.biorthogonal import removal_costs, remove
 
-__all__ = ["SCORES", "eliminate", "reap"]
-
-SCORES = ("output", "behavior")
+__all__ = ["eliminate", "reap"]
 
 
 def eliminate(
@@ -108,8 +107,8 @@ def reap(
 
 
 def _check(score: str, exchanges: int) -> None:
-    if score not in SCORES:
-        raise ValueError(f"score must be one of {', '.join(map(repr, SCORES))}, got {score!r}")
+    if score not in ("output", "behavior"):
+        raise ValueError(f"score must be 'output' or 'behavior', got {score!r}")
     if exchanges < 0:
         raise ValueError(f"exchanges must be 0 or more, got {exchanges}")
 
@@ -131,8 +130,7 @@ class _Layer:
         self.H[columns[:, None], columns] = torch.cholesky_inverse(factor)
         self.W = self.H @ self.target()
 
-    def target(self) -> Tensor:
-        """B + λW⁰ (d, outputs), in scaled outputs: W = H (B + λW⁰)."""
+    def target(self) -> Tensor:  # W = H (B + λW⁰)
         return (self.problem.cross + self.ridge * self.problem.weights) * self.scale
 
     def refresh(self, channels: Tensor) -> None:
@@ -142,8 +140,13 @@ class _Layer:
             self.fit(channels)
 
     def costs(self, channels: Tensor, score: str) -> Tensor:
-        """What the removal of each channel would cost now: (channels,)."""
         return removal_costs(self.H, self.W if score == "output" else None, channels, self.k)
+
+    def energy(self, score: str) -> Tensor:
+        """What costs are small against: ‖Y‖², or ‖X‖²."""
+        if score == "behavior":
+            return self.problem.gram.trace()
+        return (self.problem.energy * self.scale.square()).sum()
 
     def remove(self, channel: int) -> float:
         """Let a channel go; the rise of ‖Y − XW‖²."""
@@ -155,7 +158,6 @@ class _Layer:
         return (price + self.ridge * (fall * (2 * distance - fall)).sum()).item()
 
     def error(self, channels: list[int]) -> float:
-        """‖Y − XW‖² when these channels stay and are refitted."""
         W = self.problem.solve(columns_of(torch.tensor(channels, device=self.H.device), self.k))
         return self.problem.error(W, scale=self.scale)
 
@@ -168,14 +170,14 @@ def _greedy(
 ) -> tuple[list[int], list[float]]:
     """The elimination itself: the order in which channels go, and what each adds to the error."""
     left = torch.ones(layers[0].n, dtype=torch.bool, device=layers[0].H.device)
-    order, errors = [], []
+    order, errors, whole = [], [], sum(layer.energy(score) for layer in layers)
     for _ in range(len(left)):
         ids = left.nonzero()[:, 0]
         for layer in layers:
             layer.refresh(ids)
         # Σ over consumers of ΔE_c = tr(W_cᵀ (H_cc)⁻¹ W_c)
         costs = sum(layer.costs(ids, score) for layer in layers)  # (left,)
-        gone = int(ids[costs.argmin()])
+        gone = int(ids[first_smallest(costs, whole)])
         if watch is not None:
             watch(gone, ids, costs)
         errors.append(sum(layer.remove(gone) for layer in layers))
@@ -214,7 +216,7 @@ def _step(layer: _Layer, gone: int, ids: Tensor, costs: Tensor) -> Step:
 
 def _exchanged(layers: Sequence[_Layer], kept: tuple[int, ...], exchanges: int) -> Tensor:
     """``kept`` after the best exchanges: one removed channel comes back, another one goes."""
-    device = layers[0].H.device
+    device, whole = layers[0].H.device, sum(layer.energy("output") for layer in layers)
     inside = list(kept)
     for _ in range(exchanges):
         for layer in layers:
@@ -224,11 +226,13 @@ def _exchanged(layers: Sequence[_Layer], kept: tuple[int, ...], exchanges: int) 
             ids = torch.tensor([*inside, back], device=device)
             costs = sum(_costs_with(layer, back, ids) for layer in layers)
             # the error falls by what ``back`` brings and rises by what ``out`` costs
-            change, out = (costs.min() - costs[-1]).item(), int(ids[costs.argmin()])
-            best = min(best, (change, back, out))
+            out = first_smallest(costs, whole)
+            change = (costs[out] - costs[-1]).item()
+            if change < best[0] * (1 + 1e-6):  # by clearly more than the one before
+                best = (change, back, int(ids[out]))
         tried = sorted({*inside, best[1]} - {best[2]})
         before, after = (sum(layer.error(ids) for layer in layers) for ids in (inside, tried))
-        if best[1] < 0 or not after < before * (1 - 1e-9):
+        if best[1] < 0 or not after < before * (1 - 1e-6):
             break
         inside = tried
     return torch.tensor(inside)

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from prunekit.algebra.choice import first_smallest
 from prunekit.algebra.elimination import Elimination, Weights
 from prunekit.algebra.moments import Moments, check_matrix
 from prunekit.algebra.statistics import Statistics
@@ -194,13 +195,16 @@ def _unions(said: Sequence[_Said], count: int, score: str, scale: str) -> list[U
     means = torch.cat([its.means for its in said], 1).mean(1)
     Ws = [its.W.clone() for its in said]
     gone, unions = torch.eye(len(G), dtype=torch.bool, device=G.device), []
+    # what errors are small against
+    weight = [W.square().sum(1) if score == "output" else 1.0 for W in Ws]
+    whole = sum((its.G.diagonal() * w).sum() for its, w in zip(said, weight, strict=True))
     for _ in range(count):
         # E_ij = ‖W_j‖²·‖x_j − a·x_i‖²
         parts = [
             D * W.square().sum(1) if score == "output" else D for D, W in zip(lost, Ws, strict=True)
         ]
         E = sum(parts).masked_fill(gone, torch.inf)
-        i, j = divmod(int(E.argmin()), len(E))
+        i, j = divmod(int(first_smallest(E.flatten(), whole)), len(E))
         shift = (means[j] - a[i, j] * means[i]).item() * said[0].affine
         unions.append(Union(j, i, a[i, j].item(), shift, E[i, j].item()))
         for W in Ws:

@@ -70,6 +70,11 @@ def tables(draw, most_sites=3, most_levels=4, coupled=True):
     return Table(levels, errors, costs), budget
 
 
+def as_good(value, best, among):
+    """What differs by a millionth, or a billionth of the largest, is decided by order instead."""
+    return best <= value <= best + 2e-6 * abs(best) + 2e-9 * max(map(abs, among))
+
+
 two_sites = {"most_sites": 2, "most_levels": 5}
 
 
@@ -79,7 +84,7 @@ def test_exchange_on_one_or_two_layers_is_brute_force(drawn):
     start, _ = greedy(table.levels, table.error, table.cost, budget=budget)
     widths = exchange(start, table.levels, table.error, table.cost, budget)
     assert table.cost(widths) <= budget
-    assert table.errors[key(widths)] == pytest.approx(table.best(budget), rel=1e-11)
+    assert table.errors[key(widths)] == pytest.approx(table.best(budget), rel=2e-6)
 
 
 @given(tables(coupled=False, **two_sites))
@@ -88,7 +93,7 @@ def test_curves_of_layers_that_add_up_are_brute_force(drawn):
     full = {layer: keeps[0] for layer, keeps in table.levels.items()}
     widths, _ = curves(table.levels, lambda w: table.error(full | w), table.cost, budget=budget)
     assert table.cost(widths) <= budget
-    assert table.errors[key(widths)] == pytest.approx(table.best(budget), rel=1e-9)
+    assert table.errors[key(widths)] == pytest.approx(table.best(budget), rel=2e-6)
 
 
 @given(tables())
@@ -124,9 +129,9 @@ def test_each_step_is_the_best_of_all_single_ones(drawn):
         rises = [(table.errors[key(w)] - d) / (c - table.cost(w)) for w in downs]
         at[decision.layer] = decision.keep
         if last:
-            assert decision.error == min(last)
+            assert as_good(decision.error, min(last), last)
         else:
-            assert (decision.error - d) / (c - decision.cost) == min(rises)
+            assert as_good((decision.error - d) / (c - decision.cost), min(rises), rises)
 
 
 @given(tables(), st.floats(0, 10))

@@ -122,7 +122,7 @@ def test_error_is_the_residual():
         ({"ridge": float("inf")}, "ridge must be 0 or more"),
         ({"weights": torch.zeros(2, 2)}, "weights must be"),
         ({"output_scale": torch.ones(2)}, "output_scale must have 3 numbers"),
-        ({"score": "loudness"}, "score must be one of 'output', 'behavior'"),
+        ({"score": "loudness"}, "score must be 'output' or 'behavior'"),
     ],
 )
 def test_bad_arguments(kwargs, message):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from prunekit.algebra.moments import Moments
 
-__all__ = ["LeastSquares", "columns_of"]
+__all__ = ["LeastSquares", "Unexplained", "columns_of"]
 
 SINGULAR = 1e-10  # what counts as zero beside the energy of a column of X
 
@@ -126,6 +126,32 @@ class LeastSquares:
     def bias(self, W: Tensor) -> Tensor:
         """b = mean(Y) − mean(X)·W (outputs,)."""
         return self.mean_y - self.mean_x @ W
+
+
+class Unexplained:
+    """G (d, d) and R (d, outputs) of one consumer, less what the kept channels explain."""
+
+    def __init__(self, problem: LeastSquares, n: int, k: int) -> None:
+        factor, ridge = problem.factorise()
+        self.n, self.k = n, k
+        self.G = factor @ factor.T  # G + λI
+        self.R = problem.cross + ridge * problem.weights
+
+    def gain(self, channels: list[int]) -> Tensor:
+        """How far the error falls when each of ``channels`` comes in: (channels,)."""
+        n, k = self.n, self.k
+        ids = torch.tensor(channels, device=self.G.device)
+        G_cc, R_c = self.G.view(n, k, n, k)[ids, :, ids, :], self.R.reshape(n, k, -1)[ids]
+        # tr(R_cᵀ (G_cc)⁻¹ R_c)
+        return (R_c * torch.linalg.solve(G_cc, R_c)).sum((1, 2))
+
+    def keep(self, channel: int) -> None:
+        """Let a channel in: all that it explains is taken out of G and R."""
+        c, outputs = slice(channel * self.k, channel * self.k + self.k), self.R.shape[1]
+        solved = torch.linalg.solve(self.G[c, c], torch.cat([self.R[c], self.G[c]], 1))
+        G_c = self.G[:, c].clone()
+        self.R -= G_c @ solved[:, :outputs]
+        self.G -= G_c @ solved[:, outputs:]
 
 
 def columns_of(channels: Tensor, block_size: int) -> Tensor:

@@ -4,10 +4,15 @@ Python imports this file when it starts, if its folder is on PYTHONPATH: `tests/
 there, so that kernels and subprocesses of the tests are held to the same rule. Two things it cannot
 see: what compiled code does without Python's sockets, and the look-up of a name that is handed
 straight to `socket.connect` (the connection itself is refused).
+
+With JITTER=SEED in the environment the last digits of what torch and numpy compute are those of
+another processor, see `tests/jitter/jitter.py`.
 """
 
 import ipaddress
+import os
 import sys
+from pathlib import Path
 
 TO_ADDRESS = {"socket.connect", "socket.sendto", "socket.sendmsg"}  # (socket, address)
 TO_NAME = {"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"}  # (host, ...)
@@ -37,3 +42,9 @@ def refuse(event: str, arguments: tuple) -> None:
 
 
 sys.addaudithook(refuse)
+
+if os.environ.get("JITTER") and "jitter" not in sys.modules:
+    sys.path.append(str(Path(__file__).resolve().parents[1] / "jitter"))
+    import jitter
+
+    jitter.jitter(int(os.environ["JITTER"]))
