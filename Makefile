@@ -3,6 +3,7 @@
 
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11 python # the first one that will do
 ARGS ?=
+SEED ?= 0
 
 READY := .venv/ready
 VENV_PYTHON := .venv/bin/python
@@ -19,11 +20,12 @@ LAB := $(VENV_PYTHON) -m jupyterlab --log-level=WARN --ServerApp.root_dir=. \
   --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
   --LanguageServerManager.autodetect=False
 
-.PHONY: help lab test test-browser lint clean
+.PHONY: help lab test test-jitter test-browser lint clean
 
 help:
 	@echo 'make lab    open the course in JupyterLab (the first time, set up .venv)'
 	@echo 'make test   run every test, notebooks included'
+	@echo 'make test-jitter SEED=1   as test, with the last digits of another processor'
 	@echo 'make test-browser   run the notebooks and move the widgets in chromium (part of make test)'
 	@echo 'make lint   check the style of the code'
 	@echo 'make clean  remove .venv and everything else that was made'
@@ -36,6 +38,10 @@ lab: $(READY)
 
 test: $(READY)
 	@$(VENV_PYTHON) -m pytest $(ARGS)
+
+# Another processor, on this one: the last digits of every product and sum are moved.
+test-jitter: $(READY)
+	@JITTER=$(SEED) $(VENV_PYTHON) -m pytest $(ARGS)
 
 test-browser: $(READY)
 	@$(VENV_PYTHON) -m pytest tests/browser $(ARGS)

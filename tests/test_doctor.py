@@ -1,12 +1,14 @@
 """The doctor finds what is wrong when something is, and names a cure for it."""
 
 import importlib.metadata
+import os
 import sys
 
 import pytest
 import torch
 
 from prunekit.classroom import data, doctor, pretrained
+from prunekit.classroom.machine import on_what
 
 
 def failures(probe) -> list[doctor.Finding]:
@@ -171,4 +173,13 @@ def test_one_line_and_its_cure():
 
 
 def test_this_machine_is_described():
-    assert [finding.what for finding in doctor.machine()] == ["cores", "memory", "GPU"]
+    assert [finding.what for finding in doctor.machine()] == [
+        "machine",
+        "cores",
+        "memory",
+        "GPU",
+    ]
+    line = on_what()
+    assert doctor.check()  # the same line is in it
+    assert torch.__version__ in line and f"{os.cpu_count()} cores" in line and "\n" not in line
+    assert str(next(doctor.machine())).endswith(line)

@@ -3,6 +3,7 @@
 The grader is run from a copy of the package with three exercises made for these tests.
 """
 
+import contextlib
 import csv
 import os
 import shutil
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
@@ -117,9 +119,25 @@ def start(package, *words, **options):
     )
 
 
+def end(process):
+    """Leave nothing behind, whatever happened: no kernel, no open pipe."""
+    family = [process]
+    with contextlib.suppress(psutil.NoSuchProcess):
+        family = [*psutil.Process(process.pid).children(recursive=True), process]
+    for member in family:
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            member.kill()
+    process.wait()
+    for pipe in (process.stdout, process.stderr):
+        pipe.close()
+
+
 def run(package, *words):
     process = start(package, *words)
-    out, err = process.communicate(timeout=900)
+    try:
+        out, err = process.communicate(timeout=900)
+    finally:
+        end(process)
     return process.returncode, out, err
 
 
@@ -258,14 +276,19 @@ def test_walls(package, tmp_path):
 def test_an_interrupt_keeps_what_was_graded(package, tmp_path):
     save(tmp_path / "a.ipynb", SQUARE, SCALED, LARGEST)
     save(tmp_path / "b.ipynb", SQUARE, "while True: pass", SCALED)
-    process = start(package, tmp_path, "--jobs", 1, "--seconds", 300, "--minutes", 10)
-    bar = ""
-    while "1/2" not in bar:  # one is graded, the other will not end by itself
-        letter = process.stderr.read(1)
-        assert letter, bar
-        bar += letter
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
+    # a job in the background of a script ignores SIGINT, and hands that on: it listens here
+    options = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    process = start(package, tmp_path, "--jobs", 1, "--seconds", 300, "--minutes", 10, **options)
+    try:
+        bar = ""
+        while "1/2" not in bar:  # one is graded, the other will not end by itself
+            letter = process.stderr.read(1)
+            assert letter, bar
+            bar += letter
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    finally:
+        end(process)
     assert process.returncode == 130 and "Interrupted" in err and "Traceback" not in err
     found = table(tmp_path / "grades.csv")
     assert set(found) == {"a.ipynb"} and found["a.ipynb"]["largest"][0] == "correct"

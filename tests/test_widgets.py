@@ -177,8 +177,9 @@ def test_weights_may_be_a_layers_own():
     layer = nn.Linear(8, 3)
     layer.weight = nn.Parameter(W.T.contiguous())  # transposed below, and it has a gradient
     film = Film.from_moments(pk.Moments().update(X, Y), layer.weight.T, 2)
-    np.testing.assert_array_equal(
-        film.rival, Film.from_moments(pk.Moments().update(X, Y), W, 2).rival
+    # two orders of summation: equal to the last digits only
+    np.testing.assert_allclose(
+        film.rival, Film.from_moments(pk.Moments().update(X, Y), W, 2).rival, rtol=1e-9
     )
     assert Neurons.from_behaviors(X, layer.weight.T).at(0, 1, 0.1).error > 0
 

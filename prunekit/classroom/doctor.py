@@ -183,9 +183,12 @@ def machine() -> Iterator[Finding]:
     import psutil
     import torch
 
+    from prunekit.classroom.machine import on_what
+
     memory = psutil.virtual_memory()
     free, total = memory.available / 2**30, memory.total / 2**30
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none, and none is needed"
+    yield Finding("machine", None, on_what())
     yield Finding("cores", None, f"{os.cpu_count()}, of which torch uses {torch.get_num_threads()}")
     yield Finding("memory", None, f"{free:.1f} of {total:.1f} GiB free")
     yield Finding("GPU", None, gpu)
