@@ -65,7 +65,11 @@ METHODS = [
 ]
 
 
-@pytest.mark.parametrize("how", METHODS, ids=lambda how: "-".join(map(str, how.values())))
+def named(how):
+    return "-".join(getattr(value, "__name__", str(value)) for value in how.values())
+
+
+@pytest.mark.parametrize("how", METHODS, ids=named)
 def test_curves_are_distances_of_networks_really_cut(how):
     net = model()
     ratios = optimize(net, target_macs=0.5, **how)

@@ -65,6 +65,10 @@ def _address(process: subprocess.Popen, log: Path) -> str:
     raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()}")
 
 
+PANEL = "window.jupyterapp.shell.currentWidget"  # the notebook that is open
+MODEL = f"{PANEL}.model"
+
+
 class Notebook:
     """A notebook in a page of the browser; collects what the console complains about."""
 
@@ -75,28 +79,66 @@ class Notebook:
         self.complaints: list[str] = []
         self.page.on("console", self._hear)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.goto(f"{address}/lab/tree/notebooks/{name}")
+        self.page.goto(f"{address}/lab/tree/notebooks/{name}?reset")
         self.page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
-        self.page.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.ready")
+        self.page.evaluate(f"{PANEL}.sessionContext.ready")
 
     def _hear(self, message) -> None:
         if message.type == "error":
             self.complaints.append(message.text)
 
-    def run_all(self) -> None:
-        """Run every cell, and wait until all have run."""
+    def insert(self, source: str) -> None:
+        """Put a code cell on top."""
+        cell = json.dumps({"cell_type": "code", "source": source, "metadata": {}})
+        self.page.evaluate(f"{MODEL}.sharedModel.insertCell(0, {cell})")
+
+    def last_with_widget(self) -> int:
+        """The number, from 0, of the last cell that shows a widget: nbval leaves it alone."""
+        cells = self.page.evaluate(f"{MODEL}.toJSON()")["cells"]
+        tags = [cell["metadata"].get("tags", []) for cell in cells]
+        return max(i for i, names in enumerate(tags) if "nbval-ignore-output" in names)
+
+    def run(self, last: int) -> None:
+        """Run every cell down to this one, from 0, and wait for them; an error there is raised."""
+        self.page.evaluate(f"{MODEL}.sharedModel.deleteCellRange({last + 1}, {MODEL}.cells.length)")
         self.page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+        errors = self.errors()
+        assert not errors, "\n\n".join(errors)
 
     def errors(self) -> list[str]:
-        """The error outputs that stand in the notebook."""
-        kind = "application/vnd.jupyter.error"
-        return self.page.locator(
-            f'.jp-OutputArea-output[data-mime-type="{kind}"]'
-        ).all_inner_texts()
+        """The error outputs of the cells, as a terminal would show them."""
+        notebook = self.page.evaluate(f"{MODEL}.toJSON()")
+        return [
+            f"cell {number}: {output['ename']}: {output['evalue']}\n"
+            + re.sub(r"\x1b\[[\d;]*m", "", "\n".join(output["traceback"]))
+            for number, cell in enumerate(notebook["cells"], 1)
+            for output in cell.get("outputs", ())
+            if output["output_type"] == "error"
+        ]
+
+    def formulas(self) -> int:
+        """How many formulas are typeset."""
+        found = self.page.locator("mjx-container")
+        found.first.wait_for(state="attached")
+        return found.count()
+
+    def broken_pictures(self) -> list[str]:
+        """What stands in the place of pictures that cannot be shown."""
+        return self.page.evaluate(
+            "[...document.querySelectorAll('.jp-Cell img')]"
+            ".filter(image => image.complete && !image.naturalWidth).map(image => image.outerHTML)"
+        )
+
+    def close(self) -> None:
+        """Stop the kernel, and close the page."""
+        self.page.evaluate(f"{PANEL}.sessionContext.shutdown()")
+        self.page.close()
 
     def widgets(self) -> list:
         """The outermost boxes of the widgets that are shown, each with its live sentence."""
-        return self.page.locator(".widget-vbox:has([aria-live])").all()
+        boxes = self.page.locator(".widget-vbox:has([aria-live])")
+        boxes.first.wait_for()
+        return boxes.all()
 
     def take_pictures(self) -> None:
         """Pictures of every widget, in both themes and at two widths of the window."""

@@ -21,19 +21,49 @@ def browser():
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    with server(tmp_path_factory.mktemp("lab")) as address:
+        yield address
+
+
+@pytest.fixture
+def opened(browser, address):
+    """Opens notebooks, and closes them with their kernels."""
+    notebooks = []
+
+    def open_(name):
+        notebooks.append(Notebook(browser, address, name))
+        return notebooks[-1]
+
+    yield open_
+    for notebook in notebooks:
+        notebook.close()
+
+
 @pytest.mark.parametrize("name", WALKTHROUGHS)
-def test_notebook(browser, name, tmp_path):
-    with server(tmp_path) as address:
-        notebook = Notebook(browser, address, name)
-        notebook.run_all()
-        assert notebook.errors() == []
-        boxes = notebook.widgets()
-        assert len(boxes) == (name[:2] in WITH_WIDGET)
-        for box in boxes:
-            move_everything(Widget(box))
-        notebook.take_pictures()
-        assert notebook.complaints == []
-        notebook.page.close()
+def test_notebook_opens_as_it_is_stored(opened, name):
+    notebook = opened(name)
+    assert notebook.formulas() > 0
+    assert notebook.broken_pictures() == []
+    assert notebook.complaints == []
+
+
+@pytest.mark.parametrize("name", [name for name in WALKTHROUGHS if name[:2] in WITH_WIDGET])
+def test_widget_follows_its_controls(opened, name):
+    notebook = opened(name)
+    notebook.run(notebook.last_with_widget())
+    (box,) = notebook.widgets()
+    move_everything(Widget(box))
+    notebook.take_pictures()
+    assert notebook.complaints == []
+
+
+def test_an_error_in_a_cell_is_waited_for_and_shown(opened):
+    notebook = opened(WALKTHROUGHS[0])
+    notebook.insert("import time\ntime.sleep(1)\n{}['widget']")
+    with pytest.raises(AssertionError, match=r"cell 1: KeyError: 'widget'\n(.|\n)*line 3"):
+        notebook.run(0)
 
 
 def move_everything(widget):
