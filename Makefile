@@ -13,6 +13,9 @@ PIP := $(VENV_PYTHON) -m pip --disable-pip-version-check
 export JUPYTER_PREFER_ENV_PATH := 1
 unexport JUPYTER_PATH
 
+# Threads that spin while they wait make a busy machine many times slower.
+export OMP_WAIT_POLICY ?= passive
+
 # Lab asks nobody outside for news, updates, extensions or language servers.
 LAB := $(VENV_PYTHON) -m jupyterlab --log-level=WARN --ServerApp.root_dir=. \
   --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb \
@@ -20,12 +23,13 @@ LAB := $(VENV_PYTHON) -m jupyterlab --log-level=WARN --ServerApp.root_dir=. \
   --LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate \
   --LanguageServerManager.autodetect=False
 
-.PHONY: help lab test test-jitter test-browser lint clean
+.PHONY: help lab test test-jitter test-kernels test-browser lint clean
 
 help:
 	@echo 'make lab    open the course in JupyterLab (the first time, set up .venv)'
 	@echo 'make test   run every test, notebooks included'
 	@echo 'make test-jitter SEED=1   as test, with the last digits of another processor'
+	@echo 'make test-kernels   notebooks and solutions, with every kernel of this processor'
 	@echo 'make test-browser   run the notebooks and move the widgets in chromium (part of make test)'
 	@echo 'make lint   check the style of the code'
 	@echo 'make clean  remove .venv and everything else that was made'
@@ -36,12 +40,26 @@ lab: $(READY)
 	@echo 'JupyterLab opens in your browser. To stop it: Ctrl-C here.'
 	@$(LAB) $$([ "$$(id -u)" = 0 ] && echo --allow-root) $(ARGS)
 
-test: $(READY)
-	@$(VENV_PYTHON) -m pytest $(ARGS)
+# One file at a time to each core; notebooks get the last digits of another processor (JITTER).
+PYTEST := $(VENV_PYTHON) -m pytest --numprocesses auto --maxprocesses 8 \
+  --dist loadfile --no-loadscope-reorder
 
-# Another processor, on this one: the last digits of every product and sum are moved.
+test: $(READY)
+	@$(PYTEST) $(ARGS)
+
+# Every test as on another processor: the last digits of all products and sums are moved.
 test-jitter: $(READY)
-	@JITTER=$(SEED) $(VENV_PYTHON) -m pytest $(ARGS)
+	@JITTER=$(SEED) $(PYTEST) $(ARGS)
+
+# Notebooks and solutions with the other kernels that this processor has.
+KERNELS := ATEN_CPU_CAPABILITY=default ATEN_CPU_CAPABILITY=avx2 MKL_CBWR=COMPATIBLE \
+  DNNL_MAX_CPU_ISA=SSE41
+test-kernels: $(READY)
+	@for kernels in $(KERNELS); do for threads in 1 2; do \
+	  echo "$$kernels, $$threads threads"; \
+	  env $$kernels OMP_NUM_THREADS=$$threads JITTER=off $(PYTEST) --quiet \
+	    notebooks lessons/*/solution.ipynb $(ARGS) || exit 1; \
+	done; done
 
 test-browser: $(READY)
 	@$(VENV_PYTHON) -m pytest tests/browser $(ARGS)

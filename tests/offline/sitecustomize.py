@@ -1,6 +1,6 @@
 """Refuse, before any packet leaves, every connection and look-up beyond this machine.
 
-Python imports this file when it starts, if its folder is on PYTHONPATH: `tests/conftest.py` puts it
+Python imports this file when it starts, if its folder is on PYTHONPATH: `conftest.py` puts it
 there, so that kernels and subprocesses of the tests are held to the same rule. Two things it cannot
 see: what compiled code does without Python's sockets, and the look-up of a name that is handed
 straight to `socket.connect` (the connection itself is refused).
@@ -43,7 +43,7 @@ def refuse(event: str, arguments: tuple) -> None:
 
 sys.addaudithook(refuse)
 
-if os.environ.get("JITTER") and "jitter" not in sys.modules:
+if os.environ.get("JITTER", "off") != "off" and "jitter" not in sys.modules:
     sys.path.append(str(Path(__file__).resolve().parents[1] / "jitter"))
     import jitter
 

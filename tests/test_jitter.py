@@ -1,0 +1,83 @@
+"""Other last digits change no choice of channels; a promise without room is noticed."""
+
+import itertools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+import prunekit as pk
+from prunekit.pipeline.methods import METHODS
+
+from .jitter.jitter import torch_mode
+from .zoo import ZOO
+
+ROOT = Path(__file__).parents[1]
+SEEDS = (0, 1, 2)
+
+
+def kept(name, **how):
+    """Site → kept channels, at 0.4 of the channels removed."""
+    entry = ZOO[name]
+    inputs = entry.inputs(8)
+    how |= {"pruning_ratio": 0.4, "progress": False}
+    return dict(pk.prune(entry.make(), inputs, [inputs], **how).plan)
+
+
+@pytest.mark.parametrize(("name", "seed"), [*zip(ZOO, itertools.cycle(SEEDS))])
+def test_the_same_channels_on_any_processor(name, seed):
+    entry = ZOO[name]
+    if all(site.reason for site in pk.find_sites(entry.make(), entry.inputs(2))):
+        pytest.skip("nothing can be pruned here")
+    plain = kept(name)
+    with torch_mode(seed)():
+        assert kept(name) == plain
+
+
+@pytest.mark.parametrize("name", ["resnet_basic", "mobilenet_v2", "vit_fused"])
+@pytest.mark.parametrize(("method", "seed"), [*zip(METHODS, itertools.cycle(SEEDS))])
+def test_every_method_keeps_the_same_channels_on_any_processor(method, seed, name):
+    plain = kept(name, method=method)
+    with torch_mode(seed)():
+        assert kept(name, method=method) == plain
+
+
+def checked(notebook, seed):
+    """Whether a notebook's outputs are as stored where the last digits are those of a seed."""
+    command = [sys.executable, "-m", "pytest", "-q", "--nbval", "--nbval-current-env"]
+    command += ["--rootdir", str(notebook.parent), "-c", os.devnull, "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, str(notebook)],
+        env=os.environ | {"JITTER": str(seed)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    return done.returncode == 0
+
+
+PROMISES = [  # notebook, what it says with room, and without
+    (
+        "04_biorthogonal_least_squares",
+        "H3.diagonal().numpy().round(2)",
+        "H3.diagonal().numpy().round(3)",
+    ),
+    ("05_reap", "(half.bound <= half.reap + 1e-9).all()", "(half.bound <= half.reap).all()"),
+]
+
+
+@pytest.mark.parametrize(("name", "with_room", "without"), PROMISES, ids=["digit", "claim"])
+def test_a_promise_without_room_is_noticed(name, with_room, without, tmp_path):
+    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    last = next(i for i, cell in enumerate(notebook.cells) if with_room in cell.source)
+    del notebook.cells[last + 1 :]
+    notebook.cells[last].source = notebook.cells[last].source.replace(with_room, without)
+    file = tmp_path / f"{name}.ipynb"
+    nbformat.write(notebook, file)
+    execute = [sys.executable, "-m", "jupyter", "execute", "--inplace", "--allow-errors"]
+    subprocess.run([*execute, str(file)], env=os.environ | {"JITTER": "off"}, check=True)
+    assert not all(checked(file, seed) for seed in range(8))
