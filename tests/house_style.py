@@ -22,8 +22,8 @@ def assert_no_text_is_cut(figure):
     figure.draw_without_rendering()
     for axis in figure.axes:
         low, high = sorted(axis.get_ylim())  # ticks beyond are not drawn
-        ticks = zip(axis.get_yticks(), axis.get_yticklabels(), strict=True)
-        names = [label for at, label in ticks if low <= at <= high]
+        ticks = axis.yaxis.get_major_ticks()
+        names = [tick.label1 for tick in ticks if low <= tick.get_loc() <= high]
         titles = (axis.title, axis._left_title, axis.xaxis.label, axis.yaxis.label)
         for text in (*axis.texts, *names, *titles):
             if text.get_text():

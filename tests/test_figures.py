@@ -3,12 +3,9 @@
 from dataclasses import replace
 from io import BytesIO
 
-import matplotlib.pyplot as plt
 import numpy as np
-import pytest
 import torch
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 from PIL import Image
 
 from prunekit.classroom import data, figures
@@ -60,27 +57,6 @@ def labels(axis):
 
 def points(line):
     return list(zip(*line.get_data(), strict=True))
-
-
-def test_every_figure_is_drawn_here():
-    drawn = {name for name in figures.__all__ if callable(getattr(figures, name))}
-    assert set(DRAWN) == drawn - {"new", "show"}
-
-
-@pytest.mark.parametrize("name", DRAWN)
-def test_house_style(name):
-    figure = DRAWN[name]()
-    assert isinstance(figure, Figure) and not plt.get_fignums()
-    assert to_hex(figure.get_facecolor()) == "#ffffff"
-    assert all(to_hex(axis.get_facecolor()) == "#ffffff" for axis in figure.axes)
-    assert all(image.get_cmap().name in ("cividis", "gray_r") for image in _images(figure))
-    known = {colour.lower() for colour in (*style.COLOURS, style.GREY, "#000000")}
-    assert {to_hex(line.get_color()) for axis in figure.axes for line in axis.lines} <= known
-    assert getattr(figures, name).__doc__.splitlines()[0].endswith(".")
-
-
-def _images(figure):
-    return [image for axis in figure.axes for image in axis.images]
 
 
 def test_colours_and_markers_are_distinct():

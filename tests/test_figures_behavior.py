@@ -1,15 +1,8 @@
 """The figures of Neuro-Coding and Neuro-Unification: read back what was drawn."""
 
-import matplotlib.pyplot as plt
 import numpy as np
-import pytest
-from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 
 from prunekit.classroom.figures import behavior as draw
-from prunekit.classroom.figures import style
-
-from .house_style import assert_no_text_is_cut
 
 GENERATOR = np.random.default_rng(0)
 IMAGES = GENERATOR.random((6, 8, 8))
@@ -43,27 +36,6 @@ def drawn(axis):
 
 def titles(figure):
     return [axis.get_title(loc="left") for axis in figure.axes if axis.get_title(loc="left")]
-
-
-def test_every_figure_is_drawn_here():
-    assert set(DRAWN) == set(draw.__all__)
-
-
-@pytest.mark.parametrize("name", DRAWN)
-def test_house_style(name):
-    figure = DRAWN[name]()
-    assert isinstance(figure, Figure) and not plt.get_fignums()
-    assert to_hex(figure.get_facecolor()) == "#ffffff"
-    maps = [i for axis in figure.axes for i in axis.images if i.get_array().ndim == 2]
-    assert all(image.get_cmap().name in ("cividis", "gray_r") for image in maps)
-    known = {colour.lower() for colour in (*style.COLOURS, style.GREY, "#ffffff")}
-    assert {to_hex(line.get_color()) for axis in figure.axes for line in axis.lines} <= known
-    assert getattr(draw, name).__doc__.splitlines()[0].endswith(".")
-
-
-@pytest.mark.parametrize("name", DRAWN)
-def test_no_text_leaves_the_figure(name):
-    assert_no_text_is_cut(DRAWN[name]())
 
 
 def test_portraits_begin_with_the_loudest_image():

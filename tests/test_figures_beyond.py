@@ -1,11 +1,8 @@
 """The figures of the last notebooks: read back what was drawn."""
 
 import numpy as np
-import pytest
 
 from prunekit.classroom.figures import beyond as figures
-
-from .house_style import assert_house_style, assert_no_text_is_cut
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 ROWS = {"lost": [(IMAGE, "cat", "dog"), (IMAGE, "ship", "truck")], "won": [(IMAGE, "frog", "bird")]}
@@ -22,21 +19,6 @@ DRAWN = {
     "by_class": lambda: figures.by_class(BEFORE, AFTER),
     "guesses": lambda: figures.guesses({"a": (SAID, SAID**2), "b": (SAID, SAID)}, "said"),
 }
-
-
-def test_every_figure_is_drawn_here():
-    assert set(DRAWN) == set(figures.__all__)
-
-
-@pytest.mark.parametrize("name", sorted(set(DRAWN) - {"answers"}))
-def test_house_style(name):
-    assert_house_style(DRAWN[name]())
-    assert getattr(figures, name).__doc__.splitlines()[0].endswith(".")
-
-
-@pytest.mark.parametrize("name", DRAWN)
-def test_no_text_is_cut(name):
-    assert_no_text_is_cut(DRAWN[name]())
 
 
 def test_answers_has_a_row_per_entry_and_both_answers_under_each_picture():

@@ -1,13 +1,10 @@
 """The figures of comparisons: read back what was drawn."""
 
 import numpy as np
-import pytest
 from matplotlib.colors import to_hex
 
 from prunekit.classroom.figures import compare as figures
 from prunekit.classroom.figures.style import COLOURS, GREY
-
-from .house_style import assert_house_style, assert_no_text_is_cut
 
 POINTS = {
     "mine": [(80.0, True), (60.0, True)],
@@ -30,21 +27,6 @@ def texts(axis):
 
 def rows(axis):
     return [label.get_text() for label in axis.get_yticklabels()]
-
-
-def test_every_figure_is_drawn_here():
-    assert set(DRAWN) == set(figures.__all__)
-
-
-@pytest.mark.parametrize("name", DRAWN)
-def test_house_style(name):
-    assert_house_style(DRAWN[name]())
-    assert getattr(figures, name).__doc__.splitlines()[0].endswith(".")
-
-
-@pytest.mark.parametrize("name", DRAWN)
-def test_no_text_is_cut(name):
-    assert_no_text_is_cut(DRAWN[name]())
 
 
 def test_leaderboard_has_a_marker_per_cell_full_where_it_ties():

@@ -1,11 +1,8 @@
 """The figures of the notebook on dual vectors: read back what was drawn."""
 
 import numpy as np
-import pytest
 
 from prunekit.classroom.figures import duals as figures
-
-from .house_style import assert_house_style, assert_no_text_is_cut
 
 X = np.array([[2.0, 2.0], [0.0, 2.0]])
 DUALS = np.array([[0.5, 0.0], [-0.5, 0.5]])
@@ -33,21 +30,6 @@ def arrows(axis):
     """(from, to) of every arrow."""
     drawn = [text for text in axis.texts if getattr(text, "arrow_patch", None) is not None]
     return [(tuple(arrow.xyann), tuple(arrow.xy)) for arrow in drawn]
-
-
-def test_every_figure_is_drawn_here():
-    assert set(DRAWN) == set(figures.__all__)
-
-
-@pytest.mark.parametrize("name", DRAWN)
-def test_house_style(name):
-    assert_house_style(DRAWN[name]())
-    assert getattr(figures, name).__doc__.splitlines()[0].endswith(".")
-
-
-@pytest.mark.parametrize("name", ["duals", "guess", "dual_without", "guesses"])
-def test_no_text_is_cut(name):
-    assert_no_text_is_cut(DRAWN[name]())
 
 
 def test_duals_draws_vectors_and_duals_at_one_scale():
