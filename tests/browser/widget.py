@@ -1,6 +1,7 @@
 """A widget in the browser, moved as a reader would: by keyboard, and by the mouse on buttons."""
 
-PATIENCE = 20_000  # ms, for an answer
+IDLE = 5_000  # ms of a kernel that has nothing to do and shows nothing new: no answer will come
+STATUS = "window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.status"
 
 
 class Widget:
@@ -18,13 +19,14 @@ class Widget:
         return self.sentence, self.box.locator("img").get_attribute("src")
 
     def follows(self, move) -> bool:
-        """Whether something is to be seen after a move."""
-        before = self.seen
+        """Whether something is to be seen after a move, however long the kernel works on it."""
+        before, idle = self.seen, 0
         move()
-        for _ in range(PATIENCE // 100):
+        while idle < IDLE:
             if self.seen != before:
                 return True
             self.box.page.wait_for_timeout(100)
+            idle = idle + 100 if self.box.page.evaluate(STATUS) == "idle" else 0
         return False
 
     def handles(self) -> list:
