@@ -51,7 +51,7 @@ class Layer:
 
 
 def random_layers() -> Iterator[Layer]:
-    """ReLU behaviours of correlated neurons, and random weights that listen."""
+    """ReLU behaviours of correlated neurons, and a consumer of random weights."""
     for seed in range(RANDOM):
         g = torch.Generator().manual_seed(seed)
         n = int(torch.randint(6, 15, (1,), generator=g))

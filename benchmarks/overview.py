@@ -26,7 +26,7 @@ METHODS = {
     "L1 + batch norm": {"method": "l1", "repair": "batchnorm"},
     "REAP": {"method": "reap"},
 }
-LAYER = "layer2.1.conv2"  # hears 32 channels of 16×16 pixels
+LAYER = "layer2.1.conv2"  # takes 32 channels of 16×16 pixels
 
 
 def spoken_for(model: nn.Module, train: Tensor, test: Tensor) -> tuple[Tensor, Tensor, int]:

@@ -170,7 +170,7 @@ def forward(site: Statistics) -> Elimination:
     return Elimination(torch.tensor(kept[::-1]))
 
 
-def _answers(site: Statistics) -> Tensor:
+def _folded(site: Statistics) -> Tensor:
     """What the filters and the norm behind them do, less the offset: (channels, inputs·kernel)."""
     return site.filters * site.filter_scale[:, None]
 
@@ -194,7 +194,7 @@ def merging(site: Statistics, *, threshold: float = 0.1) -> Elimination:
     Changed: likeness is the cosine of filters scaled by their batch norm, without the term for its
     offset; below ``threshold`` nothing is handed over.
     """
-    F = _answers(site)
+    F = _folded(site)
     lengths = F.norm(dim=1).clamp(min=1e-300)
     cosine = (F @ F.T) / torch.outer(lengths, lengths)  # (n, n)
 
@@ -217,7 +217,7 @@ def lbyl(site: Statistics, *, strength: float = 0.1) -> Elimination:
     (arXiv 2502.08474). Changed: filters are scaled by their batch norm and carry its offset as one
     more weight, instead of separate terms.
     """
-    F = torch.cat([_answers(site), site.filter_shift[:, None]], 1)
+    F = torch.cat([_folded(site), site.filter_shift[:, None]], 1)
     K = F @ F.T  # (n, n)
 
     def update(kept: Tensor) -> list[Weights]:

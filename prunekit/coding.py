@@ -1,7 +1,7 @@
 """Neuro-Coding: what each neuron says, and how alike two neurons are.
 
 A neuron (or a channel) is coded by its behaviour x_j, everything it said to the next layer; the
-behaviours of a layer are the columns of X. The next layer answers Y = XW + b. Least squares needs
+behaviours of a layer are the columns of X. The consumer outputs are Y = XW + b. Least squares needs
 no more than the second moments G = XᵀX and B = XᵀY (`prunekit.Moments`), summed batch by batch.
 
 Source: Kamma et al., "Neural Behavior-Based Approach for Neural Network Pruning", IEICE Trans.

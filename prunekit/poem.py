@@ -6,7 +6,7 @@ gets a weight, the share of its error that comes through,
 
     ω = (φ(z) − φ(ẑ))² / (z − ẑ)²
 
-and the weighted least squares is solved again, with new weights from the new answers, a few times.
+and the weighted least squares is solved again, with new weights from the new outputs, a few times.
 
 Source: that pruning should minimise the error *after* the activation, and by reweighted least
 squares, is the idea of Kamma & Wada, "Pruning with output error minimization", E108-D(7), 2025.
@@ -34,7 +34,7 @@ def reweighted(
 
     Parameters
     ----------
-    X, Y : what the layer hears (samples, d) and should answer (samples, outputs), float64
+    X, Y : consumer inputs (samples, d), the outputs aimed at (samples, outputs), float64
     W, b : where to start, (d, outputs) and (outputs,); columns of X whose row of W is zero stay out
     scale, shift : of the batch norm between the layer and the ReLU (outputs,); 1 and 0 without
     ridge : λ relative to the mean of diag(XᵀX), towards the W and b given. Larger than elsewhere:

@@ -1,6 +1,6 @@
 """REAP, Reconstruction Error Aware Pruning: which channels go, and the weights that make up for it.
 
-A channel c owns a block of columns of X, what the next layer hears (k² columns for a k×k kernel).
+A channel c owns a block of columns of X, the consumer inputs (k² columns for a k×k kernel).
 With H = G⁻¹ the error that its removal adds to Y, when everything that stays is refitted, is
 
     ΔE_c = tr(W_cᵀ (H_cc)⁻¹ W_c)
@@ -14,7 +14,7 @@ Preservation", IEICE Trans. Inf. & Syst. E104-D(1), 2021. From its abstract: pru
 channels can reconstruct, repair by least squares, made fast by a biorthogonal system. Derived: the
 formulas. Our choice: blocks of kernel columns, centred moments, the ridge towards W⁰, that a batch
 norm behind the next layer weighs the error of each of its outputs, and that the errors of several
-consumers add up. Exchanges are the swaps of Andrle & Rebollo-Neira, "A swapping-based refinement of
+consumers add up. Exchanges are those of Andrle & Rebollo-Neira, "A swapping-based refinement of
 orthogonal matching pursuit strategies", 2006.
 """
 
@@ -60,7 +60,7 @@ def eliminate(
     output_scale : weighs the error of each output (outputs,) in the score, as a batch norm behind
         the layer will; the fit is the same with any scale, since outputs are fitted one by one
     score : "output" asks what a removal does to Y, "behavior" only how badly the others
-        reconstruct the channel, tr((H_cc)⁻¹), whoever listens
+        reconstruct the channel, tr((H_cc)⁻¹), whatever the weights
     exchanges : at most so many times, let one removed channel back in and another go, where that
         lowers the error; sets for different ratios are then no longer nested
     record : keep the scores of every step and who covered for whom, in ``steps``

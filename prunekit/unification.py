@@ -1,7 +1,7 @@
 """Neuro-Unification: where two neurons behave alike, one speaks for both.
 
-When neuron j goes, another one, i, takes over: x_j is replaced by a·x_i + c, which the next layer
-hears when row i of its weights grows and the constant moves into its bias,
+When neuron j goes, another one, i, takes over: x_j is replaced by a·x_i + c, which the
+consumer gets when row i of its weights grows and the constant moves into its bias,
 
     W_i ← W_i + a·W_j          b ← b + c·W_j
 
@@ -12,7 +12,7 @@ the whole k×k kernel W_j, which is exact for any stride, padding and dilation.
 Source: Kamma et al., "Neural Behavior-Based Approach for Neural Network Pruning", IEICE Trans. Inf.
 & Syst. E103-D(5), 2020. From its abstract: unify neurons that behave alike, the one that stays
 emulates the one that goes. Derived: the formulas. Our choice: the score with ‖W_j‖², the affine
-form, scoring again after each union. ``scale="one"`` is the form of Srinivas & Babu, "Data-free
+form, scoring again after each merge. ``scale="one"`` is the form of Srinivas & Babu, "Data-free
 parameter pruning for deep neural networks", BMVC 2015, applied to outputs.
 """
 
@@ -27,15 +27,15 @@ from prunekit.algebra.elimination import Elimination, Weights
 from prunekit.algebra.moments import Moments, check_matrix
 from prunekit.algebra.statistics import Statistics
 
-__all__ = ["Unification", "Union", "unify", "unify_site"]
+__all__ = ["Unification", "Merge", "unify", "unify_site"]
 
 
 @dataclass(frozen=True)
-class Union:
-    """One take-over: ``into`` now says ``scale`` times what ``gone`` said, plus ``shift``.
+class Merge:
+    """One merge: ``into`` now says ``scale`` times what ``gone`` said, plus ``shift``.
 
     ``error`` is its score: what it adds to ‖Y − mean(Y)‖² by itself, for kernels of several taps a
-    bound on that; with ``score="behavior"`` what x_j loses. Errors of successive unions do not
+    bound on that; with ``score="behavior"`` what x_j loses. Errors of successive merges do not
     simply add up, for they are correlated.
     """
 
@@ -61,7 +61,7 @@ class Unification:
     kept: Tensor
     weights: Tensor
     bias: Tensor
-    history: tuple[Union, ...]
+    history: tuple[Merge, ...]
 
 
 def unify(
@@ -83,8 +83,8 @@ def unify(
     X : behaviours (samples, n)
     W : outgoing weights (n, outputs); for a convolution (n, k²·outputs), a row per channel
     bias : b (outputs,), zero if not given
-    remove, ratio, max_error : when to stop; give one. After so many unions, 0 ≤ remove < n; after
-        that fraction of n, 0 ≤ ratio < 1; or before the first union whose error is larger than
+    remove, ratio, max_error : when to stop; give one. After so many merges, 0 ≤ remove < n; after
+        that fraction of n, 0 ≤ ratio < 1; or before the first merge whose error is larger than
         this fraction of ‖Y − mean(Y)‖² (of ‖x_j − mean(x_j)‖², with ``score="behavior"``)
     score : "output" E_ij = ‖W_j‖²·‖x_j − a·x_i − c‖²; "behavior" the same without ‖W_j‖²
     affine : allow a constant c, which goes into the bias
@@ -98,7 +98,7 @@ def unify(
     ------
     ValueError
         Shapes that do not fit, NaN or infinite numbers, a count, ratio or bound out of range, a
-        bound that no union meets.
+        bound that no merge meets.
     """
     X, W = check_matrix(X, "X"), check_matrix(W, "W")
     if len(W) != X.shape[1]:
@@ -108,14 +108,14 @@ def unify(
         raise ValueError(f"bias must have {W.shape[1]} numbers as W has columns, got {len(b)}")
     moments = Moments().update(X)
     count = _count(len(W), remove, ratio, max_error)
-    unions = _unions([_Said(moments, W, 1, affine)], count, score, scale)
+    merges = _merges([_Said(moments, W, 1, affine)], count, score, scale)
     if max_error is not None:
         S = moments.scatter_xx
         whole = (W * (S @ W)).sum() if score == "output" else S.diagonal()  # ‖Y − mean(Y)‖²
-        unions = _bounded(unions, max_error, whole)
-    kept = sorted(set(range(len(W))) - {union.gone for union in unions})
-    W, b = _apply(unions, W, b, moments.mean_x[:, None], affine)
-    return Unification(torch.tensor(kept), W, b, tuple(unions))
+        merges = _bounded(merges, max_error, whole)
+    kept = sorted(set(range(len(W))) - {merge.gone for merge in merges})
+    W, b = _apply(merges, W, b, moments.mean_x[:, None], affine)
+    return Unification(torch.tensor(kept), W, b, tuple(merges))
 
 
 def unify_site(
@@ -130,16 +130,16 @@ def unify_site(
         _Said(c.moments, c.weights.reshape(site.channels, -1), c.block_size, affine)
         for c in site.consumers
     ]
-    unions = _unions(said, site.channels - 1, score, scale)
-    order = [union.gone for union in unions]
+    merges = _merges(said, site.channels - 1, score, scale)
+    order = [merge.gone for merge in merges]
     order += sorted(set(range(site.channels)) - set(order))
-    errors = torch.tensor([union.error for union in unions] + [torch.inf], dtype=torch.float64)
+    errors = torch.tensor([merge.error for merge in merges] + [torch.inf], dtype=torch.float64)
 
     def update(kept: Tensor) -> list[Weights]:
         found = []
         for consumer, its in zip(site.consumers, said, strict=True):
             b = torch.zeros_like(its.W[0])
-            gone = unions[: site.channels - len(kept)]
+            gone = merges[: site.channels - len(kept)]
             V, c = _apply(gone, its.W, b, its.means, affine)
             outputs = consumer.weights.shape[1]
             found.append((V.reshape(-1, outputs), consumer.bias + c.view(-1, outputs).sum(0)))
@@ -161,7 +161,7 @@ class _Said:
 
 
 def _count(n: int, remove: int | None, ratio: float | None, max_error: float | None) -> int:
-    """How many unions at most."""
+    """How many merges at most."""
     if (remove is not None) + (ratio is not None) + (max_error is not None) != 1:
         raise ValueError("give one of remove, ratio and max_error")
     if remove is not None:
@@ -179,8 +179,8 @@ def _count(n: int, remove: int | None, ratio: float | None, max_error: float | N
     return n - 1
 
 
-def _unions(said: Sequence[_Said], count: int, score: str, scale: str) -> list[Union]:
-    """The greedy sequence of ``count`` unions; the errors of several consumers add up."""
+def _merges(said: Sequence[_Said], count: int, score: str, scale: str) -> list[Merge]:
+    """The greedy sequence of ``count`` merges; the errors of several consumers add up."""
     if score not in ("output", "behavior"):
         raise ValueError(f"score must be 'output' or 'behavior', got {score!r}")
     if scale not in ("best", "one"):
@@ -194,7 +194,7 @@ def _unions(said: Sequence[_Said], count: int, score: str, scale: str) -> list[U
     lost = [_lost(its.G, a) for its in said]
     means = torch.cat([its.means for its in said], 1).mean(1)
     Ws = [its.W.clone() for its in said]
-    gone, unions = torch.eye(len(G), dtype=torch.bool, device=G.device), []
+    gone, merges = torch.eye(len(G), dtype=torch.bool, device=G.device), []
     # what errors are small against
     weight = [W.square().sum(1) if score == "output" else 1.0 for W in Ws]
     whole = sum((its.G.diagonal() * w).sum() for its, w in zip(said, weight, strict=True))
@@ -206,11 +206,11 @@ def _unions(said: Sequence[_Said], count: int, score: str, scale: str) -> list[U
         E = sum(parts).masked_fill(gone, torch.inf)
         i, j = divmod(int(first_smallest(E.flatten(), whole)), len(E))
         shift = (means[j] - a[i, j] * means[i]).item() * said[0].affine
-        unions.append(Union(j, i, a[i, j].item(), shift, E[i, j].item()))
+        merges.append(Merge(j, i, a[i, j].item(), shift, E[i, j].item()))
         for W in Ws:
             W[i] += a[i, j] * W[j]
         gone[j], gone[:, j] = True, True
-    return unions
+    return merges
 
 
 def _lost(G: Tensor, a: Tensor) -> Tensor:
@@ -219,29 +219,29 @@ def _lost(G: Tensor, a: Tensor) -> Tensor:
     return (G.diagonal() - 2 * a * G + a**2 * G.diagonal()[:, None]).clamp(min=0)
 
 
-def _bounded(unions: list[Union], max_error: float, whole: Tensor) -> list[Union]:
-    """The unions before the first one whose error is too large, each beside its ``whole``."""
+def _bounded(merges: list[Merge], max_error: float, whole: Tensor) -> list[Merge]:
+    """The merges before the first one whose error is too large, each beside its ``whole``."""
     shares = [
-        u.error / max((whole[u.gone] if whole.ndim else whole).item(), 1e-300) for u in unions
+        u.error / max((whole[u.gone] if whole.ndim else whole).item(), 1e-300) for u in merges
     ]
     fine = next((i for i, share in enumerate(shares) if share > max_error), len(shares))
     if not fine:
         raise ValueError(
-            f"max_error={max_error} is met by no union: the smallest error is {shares[0]:.3g}"
+            f"max_error={max_error} is met by no merge: the smallest error is {shares[0]:.3g}"
         )
-    return unions[:fine]
+    return merges[:fine]
 
 
 def _apply(
-    unions: list[Union], W: Tensor, b: Tensor, means: Tensor, affine: bool
+    merges: list[Merge], W: Tensor, b: Tensor, means: Tensor, affine: bool
 ) -> tuple[Tensor, Tensor]:
-    """W (n, k·outputs) and b (k·outputs,) after ``unions``; ``means`` (n, k) of what was said."""
+    """W (n, k·outputs) and b (k·outputs,) after ``merges``; ``means`` (n, k) of what was said."""
     W, k = W.clone(), means.shape[1]
     b = b.clone().view(k, -1)
-    for union in unions:
+    for merge in merges:
         # c = μ_j − a·μ_i, at each tap its own: padding makes the means differ
-        c = (means[union.gone] - union.scale * means[union.into]) * affine  # (k,)
-        b += c[:, None] * W[union.gone].view(k, -1)
-        W[union.into] += union.scale * W[union.gone]
-        W[union.gone] = 0.0
+        c = (means[merge.gone] - merge.scale * means[merge.into]) * affine  # (k,)
+        b += c[:, None] * W[merge.gone].view(k, -1)
+        W[merge.into] += merge.scale * W[merge.gone]
+        W[merge.gone] = 0.0
     return W, b.flatten()

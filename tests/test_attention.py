@@ -1,4 +1,4 @@
-"""Heads go as blocks: query, key and value of a head together with what the projection hears."""
+"""Heads go as blocks: query, key and value of a head together with what the projection takes."""
 
 import pytest
 import torch
@@ -75,7 +75,7 @@ def test_without_repair_the_heads_that_stay_say_what_they_said(model):
     small = pruned.model
     assert small.attn.num_heads == 2 and model.attn.num_heads == 4
     by_hand = Network(hasattr(model.attn, "qkv")).eval()
-    with torch.no_grad():  # heads of four features: the projection no longer hears 1 and 2
+    with torch.no_grad():  # heads of four features: the projection no longer takes 1 and 2
         by_hand.attn.proj.weight[:, 4:12] = 0
         torch.testing.assert_close(small(TOKENS), by_hand(TOKENS))
 

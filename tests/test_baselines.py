@@ -138,7 +138,7 @@ def test_thinet_keeps_what_is_gone_small(seed):
 def test_forward_keeps_what_lowers_the_refitted_error_most(seed, coefficients):
     site, model, images = site_of(seed, coefficients=coefficients)
     _, _, X, Y = shares(model, images)
-    if coefficients == "channel":  # whole maps are heard, the taps of a kernel are outputs
+    if coefficients == "channel":  # whole maps are inputs, the taps of a kernel outputs
         X = model[:3](images).detach().transpose(0, 1).flatten(1).T
         Y = X @ model[3].weight.detach().transpose(0, 1).flatten(2).transpose(1, 2).flatten(1)
     k, kept = X.shape[1] // N, []

@@ -76,7 +76,7 @@ def test_a_layer_says_what_the_next_one_hears():
         close(pk.behaviors(model, "0", IMAGES), stacked(model[:3](IMAGES)))  # norm and ReLU
         close(pk.behaviors(model, "3", IMAGES), stacked(model[:6](IMAGES)))  # ReLU and pooling
         close(pk.behaviors(model, "7", IMAGES), model[:9](IMAGES).double())
-        close(pk.behaviors(model, "9", IMAGES), model(IMAGES).double())  # nobody hears the last
+        close(pk.behaviors(model, "9", IMAGES), model(IMAGES).double())  # the last has no consumer
         close(pk.behaviors(model, "1", IMAGES), stacked(model[:2](IMAGES)))  # a norm: its output
 
 

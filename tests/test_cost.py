@@ -53,9 +53,9 @@ def test_recalibration_equals_the_statistics_of_the_data():
     images = torch.randn(200, 3, 8, 8) * 2 + 1
     state = {name: value.clone() for name, value in model.state_dict().items()}
     fresh = pk.recalibrate_batchnorm(model, images)
-    heard = model[0](images)
-    torch.testing.assert_close(fresh[1].running_mean, heard.mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
-    batches = torch.stack([h.var((0, 2, 3)) for h in heard.split(100)]).mean(0)
+    taken = model[0](images)
+    torch.testing.assert_close(fresh[1].running_mean, taken.mean((0, 2, 3)), rtol=1e-4, atol=1e-5)
+    batches = torch.stack([h.var((0, 2, 3)) for h in taken.split(100)]).mean(0)
     torch.testing.assert_close(fresh[1].running_var, batches, rtol=1e-4, atol=1e-5)
     assert fresh[1].momentum == model[1].momentum and fresh.training
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())

@@ -27,7 +27,7 @@ RESIDUAL = [
     *("senet_conv", "efficientnet", "mobilenet_v2", "unet_interpolated", "causal"),
     *("shufflenet_v1", "split_paths"),
 ]
-# A layer that hears one position of as many columns as there would be samples cannot tell which
+# A layer that takes one position of as many columns as there would be samples cannot tell which
 # channels are copies.
 SAMPLES = dict.fromkeys(("discriminator", "autoencoder"), 128)
 

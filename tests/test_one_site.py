@@ -1,7 +1,7 @@
 """Two layers with a nonlinearity between: what prune() does to them, by least squares on patches.
 
 The network's output is the second layer's answer Y, so errors can be measured from outside. What
-that layer hears is laid out by `torch.nn.functional.unfold`, not by prunekit.
+that layer takes is laid out by `torch.nn.functional.unfold`, not by prunekit.
 """
 
 import functools
@@ -31,7 +31,7 @@ SEEDS = st.integers(0, 10_000)
 
 
 def two_layers(seed, consumer, depthwise=False, dtype=F64, channels=5):
-    """A convolution of 5 channels and the one that hears it, maybe a depthwise one between."""
+    """A convolution of 5 channels and its consumer, maybe a depthwise one between."""
     torch.manual_seed(seed)
     between = (nn.Conv2d(channels, channels, 3, groups=channels), nn.ReLU()) if depthwise else ()
     model = nn.Sequential(
@@ -56,8 +56,8 @@ def patches(model, images):
     """X of the last layer, column by column as `unfold` gives them, and Y."""
     layer = model[-1]
     settings = {name: getattr(layer, name) for name in ("stride", "padding", "dilation")}
-    heard = F.unfold(model[:-1](images), layer.kernel_size, **settings)
-    return heard.transpose(1, 2).flatten(0, 1).double(), model(images).transpose(0, 1).flatten(
+    inputs = F.unfold(model[:-1](images), layer.kernel_size, **settings)
+    return inputs.transpose(1, 2).flatten(0, 1).double(), model(images).transpose(0, 1).flatten(
         1
     ).T.double()
 
@@ -206,10 +206,10 @@ def test_unify_by_hand_on_a_network_of_two_hidden_layers(affine, remove):
     x = torch.randn(50, 4, dtype=F64)
     method = functools.partial(unify_site, affine=affine)
     result = prune(model.double(), x, method=method, repair="own", pruning_ratio=remove / 8)
-    heard = model[:2](x)
-    first = pk.unify(heard, model[2].weight.T, model[2].bias, remove=remove, affine=affine)
-    heard = (heard @ first.weights + first.bias).relu()
-    second = pk.unify(heard, model[4].weight.T, model[4].bias, remove=remove, affine=affine)
+    inputs = model[:2](x)
+    first = pk.unify(inputs, model[2].weight.T, model[2].bias, remove=remove, affine=affine)
+    inputs = (inputs @ first.weights + first.bias).relu()
+    second = pk.unify(inputs, model[4].weight.T, model[4].bias, remove=remove, affine=affine)
     assert result.plan["0"] == tuple(first.kept.tolist())
     assert result.plan["2"] == tuple(second.kept.tolist())
-    torch.testing.assert_close(result.model(x), heard @ second.weights + second.bias)
+    torch.testing.assert_close(result.model(x), inputs @ second.weights + second.bias)

@@ -85,7 +85,7 @@ def test_curves_are_distances_of_networks_really_cut(how):
     assert rows == ratios.widths
 
 
-def test_network_repair_is_tried_as_least_squares_of_the_listener():
+def test_network_repair_is_tried_as_least_squares_of_the_consumer():
     net = model()
     first, second = (optimize(net, target_macs=0.5, repair=r) for r in (None, "least_squares"))
     assert first == second and first.curves == second.curves and first.error == second.error
@@ -105,13 +105,13 @@ def test_distance_of_all_together_with_weights_that_were_fitted_one_by_one():
     ratios = optimize(net, target_macs=0.1)
     assert all(ratios.values()), "every site is pruned"
     together = copy.deepcopy(net)
-    for name, listener in (("0", 3), ("3", 7), ("7", 9)):
+    for name, consumer in (("0", 3), ("3", 7), ("7", 9)):
         one = cut(net, {name: ratios.widths[name]}, repair="least_squares")
         size = net[int(name)].weight.shape[0]
-        weight = together[listener].weight.data.unflatten(1, (size, -1)).zero_()
+        weight = together[consumer].weight.data.unflatten(1, (size, -1)).zero_()
         kept = torch.tensor(one.plan[name])
-        weight[:, kept] = one.model[listener].weight.data.unflatten(1, (len(kept), -1))
-        together[listener].bias.data = one.model[listener].bias.data
+        weight[:, kept] = one.model[consumer].weight.data.unflatten(1, (len(kept), -1))
+        together[consumer].bias.data = one.model[consumer].bias.data
     assert ratios.error == pytest.approx(distance(together, net), rel=1e-3)
 
 

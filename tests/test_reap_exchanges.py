@@ -1,4 +1,4 @@
-"""Swaps: one removed channel comes back in, another one goes, where that lowers the error."""
+"""Exchanges: one removed channel comes back in, another one goes, where that lowers the error."""
 
 import pytest
 import torch

@@ -38,20 +38,20 @@ def test_every_union_is_the_best_of_all_pairs(n, outputs, seed, score, affine, s
     remove = data.draw(st.integers(0, n - 1))
     found = unify(X, W, b, remove=remove, score=score, affine=affine, scale=scale)
     left = set(range(n))
-    for union in found.history:
+    for merge in found.history:
         fits = {}
         for i, j in itertools.permutations(left, 2):
             a, c, error = take_over(X[:, j], X[:, i], affine, scale)
             error *= W[j].square().sum().item() if score == "output" else 1.0
             fits[j, i] = (a, c, error)
-        a, c, error = fits[union.gone, union.into]
-        assert union.error == pytest.approx(min(fit[2] for fit in fits.values()), rel=1e-8)
-        assert (union.scale, union.error) == pytest.approx((a, error), rel=1e-8)
-        assert union.shift == pytest.approx(c, rel=1e-8, abs=1e-9)
-        W[union.into] += a * W[union.gone]
-        b += c * W[union.gone]
-        W[union.gone] = 0
-        left.remove(union.gone)
+        a, c, error = fits[merge.gone, merge.into]
+        assert merge.error == pytest.approx(min(fit[2] for fit in fits.values()), rel=1e-8)
+        assert (merge.scale, merge.error) == pytest.approx((a, error), rel=1e-8)
+        assert merge.shift == pytest.approx(c, rel=1e-8, abs=1e-9)
+        W[merge.into] += a * W[merge.gone]
+        b += c * W[merge.gone]
+        W[merge.gone] = 0
+        left.remove(merge.gone)
     assert len(found.history) == remove and found.kept.tolist() == sorted(left)
     torch.testing.assert_close(found.weights, W, rtol=1e-8, atol=1e-9)
     torch.testing.assert_close(found.bias, b, rtol=1e-8, atol=1e-9)
@@ -70,15 +70,15 @@ def test_the_error_of_a_union_is_what_it_adds_to_the_outputs(n, seed, affine, sc
 @given(SEEDS, st.booleans())
 def test_angle_and_correlation_forms_of_the_error(seed, affine):
     X, _, W, _ = problem(40, 3, seed=seed)
-    union = unify(X, W, remove=1, affine=affine).history[0]
-    x, y = X[:, union.into], X[:, union.gone]
+    merge = unify(X, W, remove=1, affine=affine).history[0]
+    x, y = X[:, merge.into], X[:, merge.gone]
     if affine:  # E_ij = ‖W_j‖²·N·var_j·(1 − ρ_ij²)
         rho = torch.corrcoef(torch.stack([x, y]))[0, 1]
         want = len(X) * y.var(correction=0) * (1 - rho**2)
     else:  # E_ij = ‖W_j‖²·‖x_j‖²·sin²θ_ij
         want = y.square().sum() * (1 - torch.cosine_similarity(x, y, dim=0) ** 2)
-    want = (want * W[union.gone].square().sum()).item()
-    assert union.error == pytest.approx(want, rel=1e-8)
+    want = (want * W[merge.gone].square().sum()).item()
+    assert merge.error == pytest.approx(want, rel=1e-8)
 
 
 def test_three_neurons_by_hand():
@@ -86,10 +86,10 @@ def test_three_neurons_by_hand():
     X = torch.tensor([[0.0, 1.0, 1.0], [1.0, 3.0, -1.0], [2.0, 5.0, 1.0]])
     W = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     found = unify(X, W, remove=1)
-    (union,) = found.history
-    assert union.error == pytest.approx(0, abs=1e-12) and union.gone in (0, 1)
-    if union.gone == 1:
-        assert (union.scale, union.shift) == pytest.approx((2.0, 1.0))
+    (merge,) = found.history
+    assert merge.error == pytest.approx(0, abs=1e-12) and merge.gone in (0, 1)
+    if merge.gone == 1:
+        assert (merge.scale, merge.shift) == pytest.approx((2.0, 1.0))
         assert found.weights.tolist() == [[1.0, 2.0], [0.0, 0.0], [1.0, 1.0]]
         assert found.bias.tolist() == pytest.approx([0.0, 1.0])
     torch.testing.assert_close(X.double() @ found.weights + found.bias, (X @ W).double())
@@ -99,12 +99,12 @@ def test_pairs_are_ordered_the_quiet_one_goes():
     g = torch.Generator().manual_seed(0)
     loud = torch.randn(50, generator=g, dtype=F64)
     X = torch.stack([10 * loud, loud + 0.3 * torch.randn(50, generator=g, dtype=F64)], 1)
-    union = unify(X, torch.ones(2, 1), remove=1).history[0]
-    assert (union.gone, union.into) == (1, 0)
+    merge = unify(X, torch.ones(2, 1), remove=1).history[0]
+    assert (merge.gone, merge.into) == (1, 0)
 
 
-def test_weights_are_scored_again_after_a_union():
-    # 0 absorbs its twin 1 and is then listened to too well to go next; without that, it would
+def test_weights_are_scored_again_after_a_merge():
+    # 0 absorbs its twin 1 and then has weights too large to go next; without that, it would
     g = torch.Generator().manual_seed(1)
     a, b = torch.randn(2, 200, generator=g, dtype=F64)
     X = torch.stack([a, a, b, a + 2 * b], 1)
@@ -121,9 +121,9 @@ def test_identity_5_a_duplicate_goes_first_at_no_error(n, seed, score, affine, s
     X, Y, W, b = problem(40, n, seed=seed)
     X, W = torch.cat([X, X[:, :1]], 1), torch.cat([W, W[:1] + 1])
     found = unify(X, W, b, remove=1, score=score, affine=affine, scale=scale)
-    (union,) = found.history
-    assert {union.gone, union.into} == {0, n} and union.scale == pytest.approx(1, rel=1e-9)
-    assert union.error == pytest.approx(0, abs=1e-9 * X.square().sum().item())
+    (merge,) = found.history
+    assert {merge.gone, merge.into} == {0, n} and merge.scale == pytest.approx(1, rel=1e-9)
+    assert merge.error == pytest.approx(0, abs=1e-9 * X.square().sum().item())
     torch.testing.assert_close(X @ found.weights + found.bias, X @ W + b, rtol=1e-8, atol=1e-9)
 
 
@@ -134,8 +134,8 @@ def test_dead_and_constant_neurons_cost_nothing_and_speak_for_nobody(n, seed, sc
     X = torch.cat([X, torch.zeros(40, 1, dtype=F64), torch.full((40, 1), 7.0, dtype=F64)], 1)
     W = torch.cat([W, torch.ones(2, 3, dtype=F64)])
     found = unify(X, W, b, remove=2, score=score)
-    assert {union.gone for union in found.history} == {n, n + 1}
-    assert all(union.error == pytest.approx(0, abs=1e-9) for union in found.history)
+    assert {merge.gone for merge in found.history} == {n, n + 1}
+    assert all(merge.error == pytest.approx(0, abs=1e-9) for merge in found.history)
     torch.testing.assert_close(X @ found.weights + found.bias, X @ W + b, rtol=1e-8, atol=1e-8)
     everything = unify(X, W, b, remove=n + 1, score=score)
     assert everything.weights.isfinite().all() and everything.bias.isfinite().all()
@@ -144,7 +144,7 @@ def test_dead_and_constant_neurons_cost_nothing_and_speak_for_nobody(n, seed, sc
 
 def test_only_dead_neurons():
     found = unify(torch.zeros(5, 3), torch.ones(3, 2), remove=2)
-    assert not found.bias.any() and [union.error for union in found.history] == [0.0, 0.0]
+    assert not found.bias.any() and [merge.error for merge in found.history] == [0.0, 0.0]
 
 
 @settings(max_examples=20)

@@ -36,7 +36,7 @@ def test_a_bound_stops_before_the_first_union_above_it(n, seed, bound, score):
         found = unify(X, W, b, max_error=bound, score=score)
         assert found.history == whole[:count] and len(found.kept) == n - count
     else:
-        with pytest.raises(ValueError, match=r"met by no union: the smallest error is"):
+        with pytest.raises(ValueError, match=r"met by no merge: the smallest error is"):
             unify(X, W, b, max_error=bound, score=score)
 
 
@@ -64,7 +64,7 @@ X, _, W, B = problem(30, 4)
         ((X, W), {"ratio": float("nan")}, "0 ≤ r < 1"),
         ((X, W), {"max_error": -1.0}, "max_error must be 0 or more"),
         ((X, W), {"max_error": float("nan")}, "max_error must be 0 or more"),
-        ((X, W), {"max_error": 1e-9}, "met by no union"),
+        ((X, W), {"max_error": 1e-9}, "met by no merge"),
         ((X, W), {"remove": 1, "score": "size"}, "score must be 'output' or 'behavior'"),
         ((X, W), {"remove": 1, "scale": 2}, "scale must be 'best' or 'one'"),
         ((X, W[:3]), {"remove": 1}, "a row per column of X, 4, got 3"),

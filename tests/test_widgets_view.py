@@ -227,13 +227,13 @@ def lines(axis):
 
 def test_neurons_draws_dots_their_line_and_what_is_within():
     pair = STATES["neurons"][0]
-    dots, unions = figures.neurons([pair]).axes
+    dots, merges = figures.neurons([pair]).axes
     said, fit = lines(dots)
     assert said == pair.said.tolist() and fit[0] == [0, pair.shift]
     assert np.isclose(fit[1][1], pair.scale * pair.said[:, 0].max() + pair.shift)
-    every, within, threshold = lines(unions)
+    every, within, threshold = lines(merges)
     assert within == every[: pair.unified] and threshold[0][1] == 0.01
-    assert np.allclose(np.array(every)[:, 1], pair.union_errors)
+    assert np.allclose(np.array(every)[:, 1], pair.merge_errors)
 
 
 def test_plane_ends_long_duals_at_the_border_without_a_head():

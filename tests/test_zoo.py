@@ -81,11 +81,11 @@ def test_find_sites_takes_it(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_copies_are_copies_in_what_consumers_hear(name):
+def test_copies_are_copies_in_consumer_inputs(name):
     model, sites, copies = copied(name)
     pairs = {site: pair(model, site) for site in copies}
     assert set(copies) == {site for site in sites if site.reason is None}
-    heard = []  # (module, indices kept, indices of their copies)
+    taken = []  # (module, indices kept, indices of their copies)
     for site, found in pairs.items():
         kept, gone = {k for k, _ in found}, {c for _, c in found}
         assert copies[site] == sorted(gone) and len(kept | gone) == 2 * len(found)
@@ -93,10 +93,10 @@ def test_copies_are_copies_in_what_consumers_hear(name):
         for cut in site.cuts:
             if cut.side == "in":
                 indices = [[i for p in found for i in cut.indices[p[side]]] for side in (0, 1)]
-                heard.append((model.get_submodule(cut.module), *indices))
+                taken.append((model.get_submodule(cut.module), *indices))
     checked = []
 
-    def listen(module, indices, copied):
+    def compare(module, indices, copied):
         def hook(_, args):
             x = args[0].movedim(1 if isinstance(module, _ConvNd) else -1, 0)
             torch.testing.assert_close(x[indices], x[copied], rtol=1e-5, atol=1e-5)
@@ -105,13 +105,13 @@ def test_copies_are_copies_in_what_consumers_hear(name):
 
         return hook
 
-    hooks = [module.register_forward_pre_hook(listen(module, *ids)) for module, *ids in heard]
+    hooks = [module.register_forward_pre_hook(compare(module, *ids)) for module, *ids in taken]
     try:
         outputs(model, ZOO[name].inputs(3))
     finally:
         for hook in hooks:
             hook.remove()
-    assert {module for module, *_ in heard} == set(checked)
+    assert {module for module, *_ in taken} == set(checked)
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""The answer of a pruning method: in which order channels go, and the weights that stay."""
+"""What a pruning function gives back: in which order channels go, and the weights that stay."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

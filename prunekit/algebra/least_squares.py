@@ -1,7 +1,7 @@
 """Least squares from second moments: the problem that one layer poses, and its solution.
 
-Y ≈ XW + b, where X is what the next layer hears and Y what it should answer. Neither is kept: G and
-B suffice, however many samples there were.
+Y ≈ XW + b, where X are the consumer inputs and Y the consumer outputs to be had. Neither is kept: G
+and B suffice, however many samples there were.
 """
 
 from dataclasses import dataclass

@@ -71,7 +71,7 @@ class Statistics:
         add up. ``moments``, ``problem``, ``weights``, ``bias``, ``block_size`` and ``columns`` are
         those of the first, of most sites the only one
     filters : the producer's weights, a row per channel (channels, inputs·kernel)
-    filter_scale, filter_shift : what happens to a filter's answer before the activation: times
+    filter_scale, filter_shift : what happens to a filter's output before the activation: times
         γ/σ (channels,), plus β − γμ/σ (channels,) of the batch norm behind it, with the bias
     inputs : gives what the first consumer takes, batch by batch: (images, channels, positions), in
         the network's own dtype

@@ -1,1 +1,1 @@
-"""Any network, behind one door: where it can be cut, what its layers hear, what it costs."""
+"""Any network, behind one door: where it can be cut, what its layers take, what it costs."""

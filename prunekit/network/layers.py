@@ -1,7 +1,7 @@
-"""A layer read as least squares: what it hears (X), what it answers (Y = XW + b), and W itself.
+"""A layer read as least squares: its inputs X, its outputs Y = XW + b, and W itself.
 
 Linear layers and convolutions of any kind are the same thing here: a row of X is all that one
-output position hears, channel by channel. A transposed convolution is a plain one over inputs with
+output position takes, channel by channel. A transposed convolution is a plain one over inputs with
 zeros in between; a grouped one is as many layers as it has groups.
 """
 
@@ -49,14 +49,14 @@ def is_plain(layer: nn.Module) -> bool:
 
 
 def width(layer: nn.Module, side: str) -> int:
-    """Channels (or features) that a layer hears, ``side`` "in", or makes, "out"."""
+    """Channels (or features) that a layer takes, ``side`` "in", or makes, "out"."""
     if isinstance(layer, nn.Linear):
         return layer.in_features if side == "in" else layer.out_features
     return layer.in_channels if side == "in" else layer.out_channels
 
 
 def consumer_inputs(layer: nn.Module, inputs: Tensor, channels: Tensor | None = None) -> Tensor:
-    """X: what a layer hears, one row per output position.
+    """X: the inputs of a layer, one row per output position.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def consumer_outputs(layer: nn.Module, outputs: Tensor, group: int = 0) -> Tenso
 
 
 def by_channel(layer: nn.Module, inputs: Tensor, channels: Tensor) -> Tensor:
-    """What a layer hears, as (images, channels, positions).
+    """The inputs of a layer, as (images, channels, positions).
 
     ``channels`` (n, m) are the channels or features of ``inputs`` that belong to each of n: behind
     a flatten they are the m positions of a map.
@@ -173,7 +173,7 @@ def set_outgoing_weights(layer: nn.Module, W: Tensor, b: Tensor, group: int = 0)
 
 @torch.no_grad()
 def silence_inputs(layer: nn.Module, channels: Sequence[int]) -> None:
-    """Zero the weights by which a layer listens to ``channels``, in place."""
+    """Zero the weights of a layer on its input ``channels``, in place."""
     if isinstance(layer, TRANSPOSED):
         layer.weight[list(channels)] = 0
         return

@@ -11,7 +11,7 @@ from prunekit.network.sites import ConsumerInputs
 
 __all__ = ["Pairs", "map_moments", "own_rows", "with_own_part"]
 
-# what a layer takes now, what it took in the original, what it should answer: batch by batch
+# inputs of a layer now, its inputs in the original, the outputs to aim at: batch by batch
 Pairs = Iterable[tuple[Tensor, Tensor, Tensor]]
 
 

@@ -20,7 +20,7 @@ __all__ = ["Survey"]
 
 
 class Survey:
-    """Moments of X, what consumers take of a site, and Y, what that adds to their answers.
+    """Moments of X, what consumers take of a site, and Y, what that adds to their outputs.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Survey:
 
     @torch.no_grad()
     def pairs(self, name: str) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """What layer ``name`` takes, twice, and what it answers, as `Walk.pairs` gives it."""
+        """The inputs of layer ``name``, twice, and its outputs, as `Walk.pairs` gives it."""
         calls = {name: next(taken.calls for taken in self._wanted if taken.name == name)}
         for seed, batch in enumerate(self.batches):
             for taken, given in record(self.model, calls, batch, seed)[name]:

@@ -1,7 +1,7 @@
 """The walk: the original network and the one being pruned, side by side, each pass run once.
 
 Every batch goes through both networks once. A pass waits at each layer that may change: the one of
-the original behind the layer, with its answer, the one of the pruned network in front of it, with
+the original behind the layer, with its outputs, the one of the pruned network in front of it, with
 what the layer takes now. When the layer has its new weights, the passes go on with them. So a whole
 network costs two forward passes, whatever its depth.
 
@@ -43,7 +43,7 @@ class Walk:
     original, pruned : copies of one network; ``pruned`` is rewritten layer by layer
     layers : how often each layer that may change is called, in the order of the forward pass
     batches : calibration inputs
-    asymmetric : aim at what the original answers; else at what ``pruned`` itself does
+    asymmetric : aim at the outputs of the original; else at those of ``pruned`` itself
     memory : bytes that waiting passes may take; a quarter of what is free by default
     """
 
@@ -73,7 +73,7 @@ class Walk:
             one.close()
 
     def at(self, name: str, survey: Survey, whole_maps: bool = False) -> "Turn":
-        """Layer ``name``'s turn. Nothing runs before somebody asks what it takes or answers.
+        """Layer ``name``'s turn. Nothing runs before somebody asks what it takes or gives.
 
         ``survey`` knows the later consumers of the sites that are due here.
         """
@@ -97,7 +97,7 @@ class Walk:
             self._now.append(Pass(self.pruned, once, batch, seed, behind=False))
 
     def pairs(self, name: str) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """What layer ``name`` takes now, what it took in the original, and what it should answer.
+        """Layer ``name``: its inputs now, its inputs in the original, the outputs to aim at.
 
         Batch by batch and call by call.
         """
@@ -121,7 +121,7 @@ class Walk:
 
 
 class Turn:
-    """One layer of the pruned network, when it is its turn: what it takes, what it should answer.
+    """One layer of the pruned network, when it is its turn: its inputs, the outputs to aim at.
 
     Attributes
     ----------
@@ -136,12 +136,12 @@ class Turn:
 
     @torch.no_grad()
     def pairs(self, name: str) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """What the layer takes now, what it took in the original, and what it should answer."""
+        """The layer's inputs now, its inputs in the original, the outputs to aim at."""
         yield from self._walk.pairs(name)
 
     @cached_property
     def layer_moments(self) -> list[Moments]:
-        """Moments of all that the layer takes, X, and should answer, Y; of each of its groups."""
+        """Moments of all the layer's inputs X and outputs to aim at Y; of each of its groups."""
         groups = groups_of(self.layer)
         size = width(self.layer, "in") // groups
         found = [Moments() for _ in range(groups)]

@@ -1,7 +1,7 @@
-"""The one loop: from the first layer to the last, choose channels, silence them, refit the layer.
+"""The one loop, layerwise: from the first layer on, choose channels, silence them, refit the layer.
 
-The original network says what each layer should answer (Y), the one being pruned says what that
-layer takes now (X). So every fit makes up for what earlier ones left undone.
+The original network gives the outputs that each layer should have (Y), the one being pruned what
+that layer takes now (X). So every fit makes up for what earlier ones left undone.
 
 Source: the asymmetric target is that of He, Zhang & Sun, ICCV 2017, and El Halabi et al., NeurIPS
 2022; that REAP goes front to back with it is our choice.

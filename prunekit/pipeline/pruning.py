@@ -1,8 +1,8 @@
 """prune(): collect → select → update → remove, with a report.
 
-Two copies of the network work side by side, the original and the one being pruned. Site by site
-(`prunekit.pipeline.front_to_back`) the pruned one stops listening to the channels that go; only at
-the end are the silent channels cut away.
+Two copies of the network work side by side, the original and the one being pruned. Layerwise, front
+to back (`prunekit.pipeline.front_to_back`), the channels that go are silenced in the pruned one;
+only at the end are they cut away.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -77,7 +77,7 @@ def prune(
     prune_residual: bool = False,
     progress: bool = True,
 ) -> PruningResult:
-    """Make a smaller network that answers like the one given, without retraining.
+    """Make a smaller network with outputs like those of the one given, without retraining.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def prune(
         about 200 images prefer "least_squares": "network" fits more to them
     coefficients : "kernel" refits every weight of a k×k kernel, "channel" finds one scalar per pair
         of channels, from n instead of n·k² columns: less memory, a larger error
-    asymmetric : aim at what the *original* network answers, given what the pruned one takes
+    asymmetric : aim at the outputs of the *original* network, given what the pruned one takes
     centered : refit biases too
     ridge : pull towards the original weights, relative to the mean energy of a column of X
     weigh_outputs : score errors as the batch norm behind the consumer will scale them

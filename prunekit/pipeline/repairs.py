@@ -3,7 +3,7 @@
 `Repair` itself does nothing; each other one overrides the moments that it needs. REAP's update is
 `LeastSquares`: the consumer of a pruned site is refitted. But pruning disturbs every layer behind
 it, also those that lost no channel; `Network` refits them all in the same way: Y is what the
-original layer answers, X what the layer takes now.
+original layer puts out, X what the layer takes now.
 
 Source: the update is Kamma & Wada 2021 (REAP). Refitting the other layers is our choice; front to
 back reconstruction goes back to He, Zhang & Sun, "Channel pruning for accelerating very deep

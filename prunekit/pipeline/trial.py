@@ -1,8 +1,8 @@
-"""Trial pruning: how far the final outputs move when some sites lose channels.
+"""The output error of trial pruning: how far outputs move when some sites lose channels.
 
 Every site's path is computed once, from one survey of the original network, and tried by writing
-its weights into a scratch copy; nothing is cut. How far is D (`prunekit.pro.output_error`), with z₀
-what the original network puts out. No labels are needed.
+its weights into a scratch copy; nothing is cut. The error is D (`prunekit.pro.output_error`), with
+z₀ the outputs of the original network. No labels are needed.
 """
 
 import hashlib
@@ -61,7 +61,7 @@ class Trial:
         maps = options.coefficients == "channel"
         self._survey = Survey(self.original, wanted, batches, maps)
         self._paths: dict[Site, tuple[Statistics, Elimination]] = {}
-        self._answers = [self._outputs(self.original, batch) for batch in probes]  # z₀
+        self._outputs_before = [self._outputs(self.original, batch) for batch in probes]  # z₀
         self._file = None if file is None else Path(file)
         self.measured: dict[str, float] = {} if self._file is None else self._read()
 
@@ -98,9 +98,9 @@ class Trial:
             write_site(site, statistics, weights, partial(_write, scratch), scratch.get_submodule)
         scratch = self.options.repair.at_end(scratch, self.batches, self.probes[0])
         total, count = 0.0, 0
-        for batch, answers in zip(self.probes, self._answers, strict=True):
+        for batch, z0 in zip(self.probes, self._outputs_before, strict=True):
             size = len(next(iter(tensors(batch).values())))
-            total += size * output_error(self._outputs(scratch, batch), answers, self.criterion)
+            total += size * output_error(self._outputs(scratch, batch), z0, self.criterion)
             count += size
         return total / count
 

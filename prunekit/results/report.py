@@ -29,7 +29,7 @@ class Row:
     kept : ids of the channels that stayed, in the original numbering
     error : ‖Y − Ŷ‖² / ‖Y − mean(Y)‖² at the consumer on the calibration data; None
         where it was not measured (nothing pruned, or a method that never asked for data)
-    rank : effective rank of X, what the consumer hears; None where it was not needed
+    rank : effective rank of X, the consumer inputs; None where it was not needed
     reason : None, or why the site was left alone
     columns : of X; an effective rank below says that some were combinations of others
     """

@@ -154,8 +154,8 @@ def outputs_joined(weight, i, j, a):
 
 
 def _errors(X, W, bias=True):
-    Y, unions = X @ W, [pk.unify(X, W, remove=r) for r in range(len(W))]
-    return [(Y - X @ u.weights - u.bias * bias).square().sum() for u in unions]
+    Y, found = X @ W, [pk.unify(X, W, remove=r) for r in range(len(W))]
+    return [(Y - X @ u.weights - u.bias * bias).square().sum() for u in found]
 
 
 def _varies(Y):
@@ -164,15 +164,15 @@ def _varies(Y):
 
 def as_promised(X, W, share):
     total, count = 0.0, 0
-    for union in pk.unify(X, W, remove=len(W) - 1).history:
-        total += union.error
+    for merge in pk.unify(X, W, remove=len(W) - 1).history:
+        total += merge.error
         count += total <= share * _varies(X @ W)
     return int(count)
 
 
 def one_by_one(X, W, share):
     history = pk.unify(X, W, remove=len(W) - 1).history
-    return sum(bool(union.error <= share * _varies(X @ W)) for union in history)
+    return sum(bool(merge.error <= share * _varies(X @ W)) for merge in history)
 
 
 def first_stop(X, W, share):

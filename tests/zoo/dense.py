@@ -21,7 +21,7 @@ class DenseLayer(nn.Module):
 
 
 class DenseBlock(nn.ModuleDict):
-    """Every layer hears all the layers before it."""
+    """Every layer takes from all the layers before it."""
 
     def __init__(self, layers, n_in, growth):
         super().__init__()
@@ -164,11 +164,11 @@ IMAGES = floats(3, 16, 16)
 
 DENSE = {
     "densenet": entry(
-        densenet, IMAGES, "each channel is heard by all later layers, each through its own norm"
+        densenet, IMAGES, "all later layers are consumers, each through its own norm"
     ),
     "inception": entry(inception, IMAGES, "four branches side by side, 1×5 and 5×1 kernels"),
     "squeezenet": entry(
-        squeezenet, IMAGES, "a layer heard by two, a concatenation, a convolution as classifier"
+        squeezenet, IMAGES, "two consumers, a concatenation, a convolution as classifier"
     ),
     "dual_path": entry(
         dual_path, IMAGES, "slices of channels: some added to the stream, some appended"

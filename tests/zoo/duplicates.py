@@ -53,8 +53,8 @@ def pair(model: nn.Module, site: pk.Site) -> Pairs:
     norm; n counts the channels that are alike in this. Of an odd number, one stays alone.
     """
     alike: dict[tuple, list[int]] = defaultdict(list)
-    hears = {cut.module for cut in site.cuts if cut.side == "in"}
-    places = [(_find(model, cut.module), cut, cut.module in hears) for cut in site.cuts]
+    consumers = {cut.module for cut in site.cuts if cut.side == "in"}
+    places = [(_find(model, cut.module), cut, cut.module in consumers) for cut in site.cuts]
     for channel in range(site.channels):
         groups = (
             tuple(_group(module, cut.side, through, i) for i in cut.indices[channel])

@@ -134,7 +134,7 @@ GATED = {
         lambda: gated_resnet(lambda n: ConvGate(n, n // 2)), IMAGES, "gates by 1×1 convolutions"
     ),
     "gated_chain": entry(
-        gated_chain, IMAGES, "gates by mean([2, 3]); channels make their own gate and hear it"
+        gated_chain, IMAGES, "gates by mean([2, 3]); channels make their own gate and take it"
     ),
     "efficientnet": entry(
         efficientnet, IMAGES, "gate behind a depthwise convolution, SiLU, a gate of two channels"

@@ -58,7 +58,7 @@ def mobilenet_v2():
 
 
 def multiplier():
-    """A grouped convolution that makes two channels of each one it hears."""
+    """A grouped convolution that makes two channels of each one it takes."""
     return nn.Sequential(
         *conv_bn(3, 8),
         *(*conv_bn(8, 16, stride=2, groups=8), *conv_bn(16, 12, 1)),

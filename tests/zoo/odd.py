@@ -163,14 +163,14 @@ ODD = {
         lambda count: tuple(floats(1, 16, 16)(2 * count).split(count)),
         "every layer of the tower is called twice",
     ),
-    "unrolled": entry(Unrolled, floats(10), "a layer that hears itself"),
+    "unrolled": entry(Unrolled, floats(10), "a layer that takes from itself"),
     "two_inputs": entry(
         ImageAndNumbers,
         lambda count: (floats(3, 16, 16)(count), floats(5)(count)),
         "a flattened image beside a vector in one concatenation",
     ),
     "named": entry(Named, by_name, "dict in, dict out, a product of two layers"),
-    "two_heads": entry(TwoHeads, IMAGES, "a layer heard by two, and an output itself once pooled"),
+    "two_heads": entry(TwoHeads, IMAGES, "two consumers, and an output itself once pooled"),
     "weight_norm": entry(parametrised, IMAGES, "a layer whose weight is computed"),
     "group_norm": entry(
         lambda: normed(lambda width: nn.GroupNorm(4, width)),

@@ -1,4 +1,4 @@
-"""Chains: every layer hears the one before it."""
+"""Chains: every layer takes from the one before it."""
 
 import torch
 import torch.nn.functional as F

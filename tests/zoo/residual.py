@@ -176,6 +176,6 @@ RESIDUAL = {
         PaddedResNet, IMAGES, "shortcuts without weights: a slice of pixels, zeros for channels"
     ),
     "resnet_preactivation": entry(
-        preactivation, IMAGES, "a norm stands between the stream and each layer that hears it"
+        preactivation, IMAGES, "a norm stands between the stream and each of its consumers"
     ),
 }

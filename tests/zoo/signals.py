@@ -113,5 +113,5 @@ SIGNALS = {
     ),
     "volume": entry(Volume, floats(1, 8, 8, 8), "Conv3d, ConvTranspose3d, BatchNorm3d"),
     "recurrent": entry(Recurrent, floats(1, 8, 16), "the last convolution feeds an LSTM"),
-    "text": entry(TextConv, tokens(30, 12), "whole numbers in; an embedding heard by three layers"),
+    "text": entry(TextConv, tokens(30, 12), "whole numbers in; an embedding with three consumers"),
 }

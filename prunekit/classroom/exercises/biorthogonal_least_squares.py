@@ -123,7 +123,7 @@ def leave_two_out(answer):
         kept = [c for c in range(X.shape[1]) if c not in (i, j)]
         left = Y - X[:, kept] @ lstsq(X[:, kept], Y).solution if kept else Y
         s, d, h = W.square().sum(1), H.diagonal(), H[i, j]
-        V = W[j] - h / d[i] * W[i]  # how the next layer listens to j when i has gone
+        V = W[j] - h / d[i] * W[i]  # row j of the weights when i has gone
         rest = d[j] - h * h / d[i]  # and what is then left of H_jj
         mistakes = {
             "Costs do not add up: when one has gone, it cannot cover for the other any more.": s[i]

@@ -102,7 +102,7 @@ def pair_prices(answer: Answer) -> None:
     for samples, n in ((4, 2), (answer.integer(11, 17), 5)):
         X, W = answer.normal(samples, n) * torch.arange(1, n + 1), answer.normal(n, 3)
         Z = X - X.mean(0)
-        S, listens = Z.T @ Z, W.square().sum(1)
+        S, strength = Z.T @ Z, W.square().sum(1)
         energy = S.diagonal()
         left = torch.zeros_like(S)  # ‖x_j − a·x_i − c‖², pair by pair
         for i in range(n):
@@ -111,13 +111,13 @@ def pair_prices(answer: Answer) -> None:
                 left[i, j] = (X[:, j] - a * X[:, i] - c).square().sum()
         wrong = {
             "The next layer's part is missing: how strongly does it listen?": left,
-            "Row i speaks, column j goes: here it is the other way round.": (listens * left).T,
-            "Neuron j goes: its row of W counts, not that of i.": listens[:, None] * left,
-            "How loud x_j is counts, too: this is only 1 − ρ².": listens * left / energy,
-            "S_ij comes in squared.": listens * (energy - S / energy[:, None]),
-            "How strongly is ‖W_j‖², the squares added up, not its root.": listens.sqrt() * left,
+            "Row i speaks, column j goes: here it is the other way round.": (strength * left).T,
+            "Neuron j goes: its row of W counts, not that of i.": strength[:, None] * left,
+            "How loud x_j is counts, too: this is only 1 − ρ².": strength * left / energy,
+            "S_ij comes in squared.": strength * (energy - S / energy[:, None]),
+            "How strongly is ‖W_j‖², the squares added up, not its root.": strength.sqrt() * left,
         }
-        answer.expect(answer(S, W), listens * left, hint, wrong)
+        answer.expect(answer(S, W), strength * left, hint, wrong)
     S[1], S[:, 1] = 0, 0
     got = torch.as_tensor(answer(S, W)).double()
     answer.require(
@@ -125,7 +125,7 @@ def pair_prices(answer: Answer) -> None:
         "Neuron 1 only says a constant, S_11 = 0, and 0/0 came: it can speak for nobody.",
     )
     answer.expect(got[:, 1], torch.zeros(n), "A constant neuron goes for free: column 1 is 0.")
-    wanted = listens * S.diagonal()
+    wanted = strength * S.diagonal()
     wanted[1] = 0
     wrong = {"A constant neuron speaks for nobody: all of x_j is lost, not nothing.": 0 * wanted}
     answer.expect(got[1], wanted, "If a constant speaks for x_j, all that varies is lost.", wrong)
@@ -175,12 +175,12 @@ def drop_channel(answer: Answer) -> None:
 
 
 def _counts(X: Tensor, W: Tensor, share: float) -> tuple[int, dict[str, int]]:
-    """The largest count of unions within the limit, and what usual mistakes would say."""
-    Y, unions = X @ W, [pk.unify(X, W, remove=r) for r in range(len(W))]
+    """The largest count of merges within the limit, and what usual mistakes would say."""
+    Y, found = X @ W, [pk.unify(X, W, remove=r) for r in range(len(W))]
     limit = (share + 1e-9) * (Y - Y.mean(0)).square().sum()
-    true = torch.stack([(Y - X @ u.weights - u.bias).square().sum() for u in unions])
-    unbiased = torch.stack([(Y - X @ u.weights).square().sum() for u in unions])
-    errors = torch.tensor([0.0] + [u.error for u in unions[-1].history])
+    true = torch.stack([(Y - X @ one.weights - one.bias).square().sum() for one in found])
+    unbiased = torch.stack([(Y - X @ one.weights).square().sum() for one in found])
+    errors = torch.tensor([0.0] + [one.error for one in found[-1].history])
     broken = (*(true <= limit).tolist(), False).index(False)
 
     def largest(fits: Tensor) -> int:

@@ -67,14 +67,14 @@ def macs_saved(answer: Answer) -> None:
     layer, gone = answer.integer(1, 4), answer.integer(3, 4)
     after = [w - gone * (i == layer) for i, w in enumerate(widths)]
     before, left = (sum(per_pair[i] * w[i] * w[i + 1] for i in range(5)) for w in (widths, after))
-    hears = per_pair[layer - 1] * widths[layer - 1]  # MACs that one channel costs where it is made
-    heard = per_pair[layer] * widths[layer + 1]  # and where it is heard
+    made = per_pair[layer - 1] * widths[layer - 1]  # MACs that one channel costs where it is made
+    taken = per_pair[layer] * widths[layer + 1]  # and where it is taken
     mistakes = {
-        "The next layer becomes cheaper too: it hears fewer channels.": gone * hears,
-        "The layer itself becomes cheaper too: it makes fewer channels.": gone * heard,
-        "That is the saving of one channel: how many go?": hears + heard,
+        "The next layer becomes cheaper too: it hears fewer channels.": gone * made,
+        "The layer itself becomes cheaper too: it makes fewer channels.": gone * taken,
+        "That is the saving of one channel: how many go?": made + taken,
         "You let `gone` channels stay; they are those that go.": (widths[layer] - gone)
-        * (hears + heard),
+        * (made + taken),
         "The prices per pair are swapped: per_pair[i] lies between layers i and i + 1.": gone
         * (per_pair[layer] * widths[layer - 1] + per_pair[layer - 1] * widths[layer + 1]),
     }

@@ -168,19 +168,19 @@ def mend(answer):
     for W, original in zip(ask(everyone), layers, strict=True):
         answer.expect(W, original, "Nobody goes, so nothing may change.")
     kept = [everyone[0][1:], everyone[1][:-1]]
-    heard, now, plain, wanted = X, X, X, layers[0]
+    intact, now, plain, wanted = X, X, X, layers[0]
     got = ask(kept)
     answer.expect(got[0], wanted, "The first matrix hears the inputs: it stays as it is.")
     for t, stay in enumerate(kept, start=1):
-        heard = (heard @ layers[t - 1]).relu()
+        intact = (intact @ layers[t - 1]).relu()
         now, plain = (now @ wanted).relu(), plain @ layers[t - 1]
-        aim, unrepaired = heard @ layers[t], torch.zeros_like(layers[t])
+        aim, unrepaired = intact @ layers[t], torch.zeros_like(layers[t])
         unrepaired[stay] = layers[t][stay]
         wanted = _fit(now, aim, stay)
         mistakes = {
             "The rows of the neurons that stay are as before: refit them.": unrepaired,
             "X must be what the layer hears now, from the layers already pruned.": _fit(
-                heard, aim, stay
+                intact, aim, stay
             ),
             "Behind every matrix comes a ReLU.": _fit(plain, plain @ layers[t], stay),
             "It aims at itself: the target is what the original network answers.": _fit(
@@ -196,9 +196,9 @@ def my_method(answer):
     for k in (1, 4):
         n = answer.integer(7, 9)
         X, W, _ = _drawn(answer, n * k, 3)
-        X, W, mute, unheard = X.view(-1, n, k), W.view(n, k, 3), n - 2, 1
-        X[:, unheard], W[mute] = 4 * X[:, unheard], 4 * W[mute]  # loud, and listened to
-        X[:, mute], W[unheard] = 0.0, 0.0
+        X, W, mute, unused = X.view(-1, n, k), W.view(n, k, 3), n - 2, 1
+        X[:, unused], W[mute] = 4 * X[:, unused], 4 * W[mute]  # one is loud, one has large weights
+        X[:, mute], W[unused] = 0.0, 0.0
         filters = answer.normal(n, 5)
         order = _order(answer, X, W, filters)
         answer.require(
@@ -206,8 +206,8 @@ def my_method(answer):
             f"Channel {mute} never says a word, yet others go before it: look at site.moments.",
         )
         answer.require(
-            order.index(unheard) < 2,
-            f"To channel {unheard} nobody listens: its rows of site.weights are zero, yet others "
+            order.index(unused) < 2,
+            f"To channel {unused} nobody listens: its rows of site.weights are zero, yet others "
             "go before it.",
         )
         # the same channels, numbered from the other end; the two that cost nothing are a tie

@@ -25,9 +25,9 @@ REACH = 2.5  # half the width of the plane that is shown
 
 
 def neurons(pairs: Sequence[Pair]) -> Figure:
-    """What j says over what i says, with the line a·x_i + c; losses by union, and the threshold."""
+    """What j says over what i says, with the line a·x_i + c; losses by merge, and the threshold."""
     figure, rows = _panels(pairs, 2.7, (1, 1.25), wspace=0.42, left=0.09)
-    for (dots, unions), pair in zip(rows, pairs, strict=True):
+    for (dots, merges), pair in zip(rows, pairs, strict=True):
         top = pair.said.max(0)
         dots.plot(*pair.said.T, "o", ms=3, mew=0, color=COLOURS[0])
         ends = np.array([0, top[0]])
@@ -35,14 +35,14 @@ def neurons(pairs: Sequence[Pair]) -> Figure:
         dots.set(xlabel=f"neuron {pair.i} says", ylabel=f"neuron {pair.j} says")
         dots.set(ylim=(-0.05 * top[1] - 1e-9, 1.05 * top[1] + 1e-9))
         _title(dots, f"{pair.angle:.0f}° apart: {pair.error:.2%} lost")
-        at = np.arange(1, len(pair.union_errors) + 1)
-        shares = pair.union_errors.clip(1e-6)
-        unions.plot(at, shares, "o", ms=3, mew=0, color=GREY)
-        unions.plot(at[: pair.unified], shares[: pair.unified], "o", ms=3, mew=0, color=COLOURS[0])
-        unions.axhline(pair.threshold, color=COLOURS[1], lw=1.5, marker="")
-        unions.set(xlabel="union number", ylabel="lost by each")
-        _percents(unions, shares.min() / 2, 0.2)
-        _title(unions, f"{pair.unified} within {100 * pair.threshold:g}%")
+        at = np.arange(1, len(pair.merge_errors) + 1)
+        shares = pair.merge_errors.clip(1e-6)
+        merges.plot(at, shares, "o", ms=3, mew=0, color=GREY)
+        merges.plot(at[: pair.unified], shares[: pair.unified], "o", ms=3, mew=0, color=COLOURS[0])
+        merges.axhline(pair.threshold, color=COLOURS[1], lw=1.5, marker="")
+        merges.set(xlabel="union number", ylabel="lost by each")
+        _percents(merges, shares.min() / 2, 0.2)
+        _title(merges, f"{pair.unified} within {100 * pair.threshold:g}%")
     _tidy([row[1:] for row in rows])
     return figure
 

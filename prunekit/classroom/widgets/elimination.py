@@ -78,7 +78,7 @@ class Film:
         rival: Tensor | None = None,
         ridge: float = 1e-5,
     ) -> "Film":
-        """Of what the layer hears and answers, and its weights W (d, outputs).
+        """Of consumer inputs and outputs, and the weights W (d, outputs) between them.
 
         ``rival`` (n,) orders the channels another way, the smallest first; by default the L1 norm
         of their rows of W.

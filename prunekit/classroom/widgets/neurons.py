@@ -8,7 +8,7 @@ from torch import Tensor
 
 from prunekit.algebra.moments import float64
 from prunekit.coding import similarity
-from prunekit.unification import Union, unify
+from prunekit.unification import Merge, unify
 
 __all__ = ["Neurons", "Pair"]
 
@@ -26,7 +26,7 @@ class Pair:
     angle, correlation : of their behaviours, in degrees and from −1 to 1
     scale, shift : best a and c of x_j ≈ a·x_i + c
     error : part of the next layer's answers that is lost when i speaks for j
-    union_errors : (n − 1,) the same of the greedy unions, one after the other
+    merge_errors : (n − 1,) the same of the greedy merges, one after the other
     threshold : the largest of them that is allowed
     unified : how many come before the first that is larger
     """
@@ -39,7 +39,7 @@ class Pair:
     scale: float
     shift: float
     error: float
-    union_errors: np.ndarray
+    merge_errors: np.ndarray
     threshold: float
     unified: int
 
@@ -49,7 +49,7 @@ class Pair:
             f"If neuron {self.i} speaks for {self.j} ({self.angle:.0f}° apart, times "
             f"{self.scale:.2f}), {self.error:.2%} of the next layer's answers is lost; with "
             f"{100 * self.threshold:g}% allowed at each union, {self.unified} of "
-            f"{len(self.union_errors) + 1} neurons would go."
+            f"{len(self.merge_errors) + 1} neurons would go."
         )
 
 
@@ -63,13 +63,13 @@ class Neurons:
     scales: np.ndarray  # a_ij, if i speaks for j
     shifts: np.ndarray
     errors: np.ndarray
-    unions: tuple[Union, ...]
-    union_errors: np.ndarray
+    merges: tuple[Merge, ...]
+    merge_errors: np.ndarray
 
     @classmethod
     def from_behaviors(cls, X: Tensor, W: Tensor) -> "Neurons":
         """Of behaviours X (samples, n) and outgoing weights W (n, outputs)."""
-        unions = unify(X, W, remove=X.shape[1] - 1).history  # it checks X and W
+        merges = unify(X, W, remove=X.shape[1] - 1).history  # it checks X and W
         X, W = float64(X), float64(W)
         mean = X.mean(0)
         S = (X - mean).T @ (X - mean)  # (n, n)
@@ -88,16 +88,16 @@ class Neurons:
             a.numpy(),
             c.numpy(),
             lost.numpy(),
-            unions,
-            np.array([union.error for union in unions]) / whole.item(),
+            merges,
+            np.array([merge.error for merge in merges]) / whole.item(),
         )
 
     def at(self, i: int, j: int, threshold: float) -> Pair:
-        """The pair (i, j), and the unions that lose at most ``threshold`` of the answers each."""
+        """The pair (i, j), and the merges that lose at most ``threshold`` of the answers each."""
         n = len(self.errors)
         if not (0 <= i < n and 0 <= j < n):
             raise ValueError(f"i and j must be neurons, 0 to {n - 1}, got {i} and {j}")
-        fine = self.union_errors <= threshold
+        fine = self.merge_errors <= threshold
         return Pair(
             i,
             j,
@@ -112,7 +112,7 @@ class Neurons:
                     self.errors,
                 )
             ),
-            self.union_errors,
+            self.merge_errors,
             threshold,
             n - 1 if fine.all() else int(fine.argmin()),
         )

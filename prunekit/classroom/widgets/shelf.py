@@ -87,7 +87,7 @@ def elimination(
 
     Parameters
     ----------
-    moments : of X (samples, d), what the layer hears, and Y (samples, outputs)
+    moments : of consumer inputs X (samples, d) and outputs Y (samples, outputs)
     W : its weights (d, outputs)
     block_size : columns of X per channel, k² for a k×k kernel
     rival : (channels,) what L1 orders them by; by default the L1 norms of their rows of W
