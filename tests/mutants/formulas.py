@@ -99,7 +99,7 @@ FORMULAS = [
     ),
     Mutant(
         "unification: the constant with the wrong sign",
-        *(UNIFICATION, "- union.scale * means[union.into]", "+ union.scale * means[union.into]"),
+        *(UNIFICATION, "- merge.scale * means[merge.into]", "+ merge.scale * means[merge.into]"),
         "test_unification",
     ),
     Mutant(
