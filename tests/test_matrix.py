@@ -121,7 +121,7 @@ def test_copies_cost_nothing(name, method, residual):
     assert all(after[site.name] == site.channels - len(ids) for site, ids in copies.items())
     assert_as_reported(name, result)
     for got, want in zip(outputs(result.model, ZOO[name].inputs(5)), wanted, strict=True):
-        torch.testing.assert_close(got, want, rtol=0, atol=1e-5 * want.abs().max().item())
+        torch.testing.assert_close(got, want, rtol=0, atol=1e-4 * want.abs().max().item())
 
 
 @pytest.mark.parametrize("name", NOTHING)

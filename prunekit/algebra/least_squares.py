@@ -76,8 +76,13 @@ class LeastSquares:
     @cached_property
     def rank(self) -> int:
         """Effective rank of G: how many columns of X are independent, to ten digits."""
-        lengths = self.gram.diagonal().clamp(min=0).sqrt()
-        G = self.gram / torch.outer(lengths, lengths).where(torch.outer(lengths, lengths) > 0, 1.0)
+        energy = self.gram.diagonal()
+        # a column that says the same always has no spread but rounding
+        live = energy > 1e-24 * (energy + self.count * self.mean_x.square())
+        if not live.any():
+            return 0
+        lengths = energy[live].sqrt()
+        G = self.gram[live][:, live] / torch.outer(lengths, lengths)
         factor, failed = torch.linalg.cholesky_ex(G)
         if not failed and factor.diagonal().min() > 1e-4:
             return len(G)  # far from dependent: no need for the eigenvalues
