@@ -38,7 +38,7 @@ WITHIN = {
     "pipeline": "`prune()` and `optimize_ratios()`: one loop, methods, repairs, budgets",
     "results": "report, plan, files",
     ROOF: "what the course needs beside: data, models, training, figures, widgets, exercises, "
-    " grader, leaderboard",
+    "grader, leaderboard",
 }
 HEIGHT, STOREY, GREY, LIGHT = 1.0, 1.52, "#7D8590", "#FFE3A3"
 
