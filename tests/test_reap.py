@@ -1,6 +1,7 @@
 """REAP against fresh least squares and brute force: the identities of its formulas."""
 
 import itertools
+from functools import partial
 
 import pytest
 import torch
@@ -8,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prunekit import LeastSquares, Moments, eliminate
+from prunekit.algebra.statistics import Consumer, Statistics
 from prunekit.biorthogonal import downdate, leave_one_out_naive
+from prunekit.reap import reap
 
 from .problems import F64, of, problem, refit
 
@@ -53,6 +56,24 @@ def test_identity_2_path_equals_fresh_lstsq_at_every_step(n, k, outputs, seed):
         cover[others] = refit(X[:, others], X[:, of([step.gone], k)])[0]
         close(step.coefficients, cover)
     assert error == pytest.approx((Y - Y.mean(0)).square().sum().item(), rel=1e-8)
+
+
+@settings(max_examples=20)
+@given(st.integers(2, 5), SEEDS)
+def test_the_errors_of_several_consumers_add_up(n, seed):
+    """Two layers that take the same channels, one as kernels: brute force over both."""
+    layers = [(problem(20 + 12 * n, n, k, 2, seed + k)[:2], k) for k in (1, 2)]
+    consumers = tuple(
+        Consumer(str(k), partial(Moments().update, X, Y), None, None, k, ridge=0.0)
+        for (X, Y), k in layers
+    )
+    site = Statistics("site", consumers, torch.ones(n, 1), *[None] * 5)
+    order = reap(site).order.tolist()
+    left = list(range(n))
+    for gone in order[:-1]:
+        both = [removals(X, Y, left, k) for (X, Y), k in layers]
+        assert gone == min(left, key=lambda c: both[0][c] + both[1][c])
+        left.remove(gone)
 
 
 def test_nothing_is_recorded_unless_asked_for():

@@ -59,7 +59,7 @@ FORMULAS = [
         REAP,
         "costs = sum(layer.costs(ids, score) for layer in layers)",
         "costs = layers[0].costs(ids, score)",
-        "test_one_site test_reap",
+        "test_reap",
     ),
     Mutant(
         "REAP: the output scale is forgotten",
