@@ -1,7 +1,7 @@
 """What pruning costs, in plain forward passes over the same images, and where the time goes.
 
     python -m benchmarks.speed                            # ResNet-20 and ResNet-56, 2,000 images
-    PYTHONPATH=OLDER python -m benchmarks.speed --depths 20      # another version of the library
+    PYTHONPATH=OLDER python benchmarks/speed.py --depths 20    # another version of the library
 
 A forward pass of one network over all images is the unit. Two are the least that a walk can do: the
 original's and that of the network being pruned. "run" is what the convolutions and linear layers
