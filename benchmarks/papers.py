@@ -32,6 +32,7 @@ from prunekit.results.report import text_table
 TESTED = 2000  # test images of part 1; part 2 takes all
 RATIOS = (0.25, 0.5, 0.75)
 TARGETS = (0.75, 0.5, 0.3)
+FORMS = ["uniform", "greedy", "curves"]
 REPAIRS = {"none": "none", "batchnorm": "batch norm", "least_squares": "least squares"}
 SELECTIONS = {  # row → options of prune
     "REAP": {"method": "reap"},
@@ -137,7 +138,9 @@ def methods(of: Setting, cells: Cells, images: int, seed: int) -> str:
     )
 
 
-def ratios(of: Setting, cells: Cells, images: int, seed: int, folder: Path | None) -> str:
+def ratios(
+    of: Setting, cells: Cells, images: int, seed: int, forms: list[str], folder: Path | None
+) -> str:
     """Part 2 for one network."""
     calibration = of.train.sample(images, seed).inputs
     given = (of.model, of.example, calibration)
@@ -157,7 +160,7 @@ def ratios(of: Setting, cells: Cells, images: int, seed: int, folder: Path | Non
         return cells.get(f"{of.name} | PRO {form} | {target} | {images} | {seed}", measure)
 
     table = [["", *(f"{target:g} of the MACs" for target in TARGETS)]]
-    for form in ("uniform", "greedy", "curves"):
+    for form in forms:
         found = [cell(form, target) for target in TARGETS]
         name = form if form == "uniform" else f"PRO, {form}"
         table.append([name, *(f"{value:.2f} ({kept:.3f})" for value, kept in found)])
@@ -173,6 +176,7 @@ def main() -> None:
     parser.add_argument(
         "--parts", nargs="+", choices=["methods", "pro"], default=["methods", "pro"]
     )
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=FORMS, help="of part 2")
     parser.add_argument("--images", type=int, default=200, help="calibration images, part 1")
     parser.add_argument("--pro-images", type=int, default=2000, help="calibration images, part 2")
     parser.add_argument("--seed", type=int, default=0, help="which calibration images")
@@ -186,7 +190,8 @@ def main() -> None:
             print("\n" + methods(of, cells, options.images, options.seed), flush=True)
         if "pro" in options.parts:
             count = min(options.pro_images, len(of.train))
-            print("\n" + ratios(of, cells, count, options.seed, folder), flush=True)
+            found = ratios(of, cells, count, options.seed, options.forms, folder)
+            print("\n" + found, flush=True)
 
 
 if __name__ == "__main__":
