@@ -254,34 +254,3 @@ def test_inputs_come_batch_by_batch():
         maps = list(site.inputs())
     assert [tuple(part.shape) for part in maps] == [(5, 6, 4), (5, 6, 4), (2, 6, 4)]
     torch.testing.assert_close(torch.cat(maps), model[:6](IMAGES).detach().flatten(2))
-
-
-@pytest.mark.parametrize(
-    ("layer", "inputs", "kwargs", "error", "message"),
-    [
-        ("nowhere", IMAGES, {}, ValueError, "layer must be one of the network's, got 'nowhere'; "),
-        ("", IMAGES, {}, ValueError, "layer must be one of"),
-        ("0", IMAGES, {"positions": 0}, ValueError, r"positions must lie in 1\.\.64, got 0"),
-        ("0", IMAGES, {"positions": 65}, ValueError, r"positions must lie in 1\.\.64"),
-        ("0", [], {}, ValueError, "empty"),
-        ("0", IMAGES[:0], {}, ValueError, "empty"),
-        ("0", IMAGES * torch.nan, {}, ValueError, "NaN or infinite"),
-        ("0", 3, {}, TypeError, "calibration must be"),
-    ],
-)
-def test_bad_input(layer, inputs, kwargs, error, message):
-    with pytest.raises(error, match=message):
-        pk.behaviors(chain(), layer, inputs, **kwargs)
-
-
-@pytest.mark.parametrize(
-    ("args", "message"),
-    [
-        ((torch.ones(3, 2), "likeness"), "measure must be 'cosine'"),
-        ((torch.ones(3),), "behaviors must be a tensor"),
-        ((torch.ones(3, 2) * torch.inf,), "behaviors must be finite"),
-    ],
-)
-def test_bad_similarity(args, message):
-    with pytest.raises(ValueError, match=message):
-        pk.similarity(*args)

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 import prunekit as pk
 from prunekit.classroom import models
@@ -59,3 +60,20 @@ def test_recalibration_equals_the_statistics_of_the_data():
     torch.testing.assert_close(fresh[1].running_var, batches, rtol=1e-4, atol=1e-5)
     assert fresh[1].momentum == model[1].momentum and fresh.training
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+
+
+def test_macs_of_a_fused_encoder_layer_are_counted():
+    layer = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True).eval()
+    tokens = torch.randn(1, 5, 16)
+    # query, key, value and output projections, and the two layers of the MLP
+    assert pk.count_macs(layer, tokens) >= 5 * (4 * 16 * 16 + 2 * 16 * 32)
+    assert torch.backends.mha.get_fastpath_enabled()
+    small = pk.prune(
+        nn.Sequential(layer, nn.Linear(16, 2)),
+        tokens,
+        torch.randn(20, 5, 16),
+        pruning_ratio=0.5,
+        progress=False,
+    )
+    assert small.model[0].linear1.out_features == 16
+    assert small.report.macs_before - small.report.macs_after == 5 * 2 * 16 * 16

@@ -129,20 +129,6 @@ def test_an_order_must_hold_every_channel_once(order):
         prune("mlp", method=wrong)
 
 
-@pytest.mark.parametrize(
-    ("kwargs", "message"),
-    [
-        ({"method": "magic"}, "method must be one of 'reap'"),
-        ({"method": 3}, "method must be one of"),
-        ({"repair": 3}, "repair must be one of"),
-        ({"coefficients": "pixel"}, "coefficients must be 'kernel' or 'channel'"),
-    ],
-)
-def test_bad_names(kwargs, message):
-    with pytest.raises(ValueError, match=message):
-        prune("mlp", **kwargs)
-
-
 def test_uncentred_float64_networks_run():
     model, images = NETWORKS["conv"]
     double = torch.nn.Sequential(*[layer for layer in model]).double()

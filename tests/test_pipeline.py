@@ -6,6 +6,7 @@ import importlib
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import prunekit as pk
 from prunekit.classroom import models
@@ -203,57 +204,6 @@ def test_symmetric_target_and_uncentred_fit_are_options():
         assert not torch.equal(prune(model, **option).model(IMAGES), plain)
 
 
-@pytest.mark.parametrize(
-    ("kwargs", "error", "message"),
-    [
-        ({"pruning_ratio": 50}, ValueError, r"did you mean 0\.50"),
-        ({"pruning_ratio": -0.1}, ValueError, "0 ≤ r < 1"),
-        ({"pruning_ratio": 1.0}, ValueError, "0 ≤ r < 1"),
-        ({"pruning_ratio": "half"}, TypeError, "must be a number"),
-        ({"pruning_ratio": True}, TypeError, "must be a number"),
-        ({"pruning_ratio": 0.01}, ValueError, "removes no channel"),
-        ({"pruning_ratio": float("nan")}, ValueError, "0 ≤ r < 1"),
-        ({"pruning_ratio": {"nowhere.*": 0.5}}, ValueError, "matches no site"),
-        ({"pruning_ratio": {"0": 50}}, ValueError, r"pruning_ratio\['0'\]"),
-        ({"pruning_ratio": 0.5, "target_macs": 0.5}, ValueError, "give one of"),
-        ({"pruning_ratio": None}, ValueError, "give one of"),
-        ({"target_macs": 50.0}, ValueError, r"did you mean 0\.50"),
-        ({"target_macs": 0.001}, ValueError, "cannot be reached.*between"),
-        ({"target_macs": "small"}, TypeError, "target_macs"),
-        ({"method": "magic"}, ValueError, "method must be one of 'reap'"),
-        ({"repair": "glue"}, ValueError, "repair must be one of"),
-        ({"ridge": -1.0}, ValueError, "ridge must be 0 or more"),
-        ({"method": lambda site: "no"}, ValueError, "method must return an Elimination"),
-        ({"calibration": []}, ValueError, "calibration is empty"),
-        ({"calibration": IMAGES[:0]}, ValueError, "calibration is empty"),
-        ({"calibration": torch.full_like(IMAGES, torch.nan)}, ValueError, "NaN or infinite"),
-        ({"calibration": IMAGES[:, :2]}, ValueError, r"shape \(40, 2, 8, 8\), expected"),
-        ({"calibration": IMAGES.byte()}, TypeError, "dtype torch.uint8, expected torch.float32"),
-        ({"calibration": 3}, TypeError, "calibration must be"),
-        ({"calibration": ["text"]}, TypeError, "must be a tensor, got a str"),
-        ({"ridge": float("nan")}, ValueError, "ridge must be 0 or more"),
-        ({"pruning_ratio": {0: 0.5}}, TypeError, "must map site names"),
-        ({"target_macs": 50}, ValueError, "an int is a count"),
-        ({"example": IMAGES[:0]}, ValueError, "at least one sample"),
-        ({"example": ONE * torch.nan}, ValueError, "finite numbers"),
-        ({"example": "text"}, TypeError, "example_inputs must be"),
-        ({"ignored_layers": ["0", "3", "7"]}, ValueError, "no channels that can be pruned"),
-    ],
-)
-def test_bad_input_is_refused_and_changes_nothing(kwargs, error, message):
-    model = chain().train()
-    model[3].weight.requires_grad_(False)
-    before = snapshot(model)
-    with pytest.raises(error, match=message):
-        prune(model, **kwargs)
-    assert_untouched(model, before)
-
-
-def test_a_model_must_be_a_module():
-    with pytest.raises(TypeError, match=r"model must be a torch\.nn\.Module"):
-        prune("network")
-
-
 def test_the_original_is_untouched_bit_for_bit_and_modes_are_kept():
     model = chain().train()
     model[1].eval()
@@ -323,3 +273,15 @@ def test_a_model_with_nan_is_refused():
 def test_a_network_without_layers():
     with pytest.raises(ValueError, match="no channels that can be pruned"):
         prune(nn.Sequential(nn.ReLU()))
+
+
+def test_inputs_beside_labels_are_understood():
+    a, b, labels = torch.randn(12, 4), torch.randn(12, 3), torch.zeros(12, dtype=torch.long)
+    network = TwoInputs()
+
+    def two(batch):
+        return prune(network, [batch], (a[:1], b[:1])).plan
+
+    assert two(((a, b), labels)) == two((a, b, labels)) == two((a, b))
+    loader = DataLoader(TensorDataset(IMAGES[:12], labels), batch_size=5)
+    assert prune(chain(), loader).model[0].out_channels == 4

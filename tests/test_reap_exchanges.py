@@ -75,9 +75,3 @@ def test_errors_and_order_are_those_of_the_path_without_swaps():
     X, Y, _, _ = problem()
     plain, exchanged = (eliminate(Moments().update(X, Y), exchanges=s) for s in (0, 5))
     assert torch.equal(plain.order, exchanged.order) and torch.equal(plain.errors, exchanged.errors)
-
-
-def test_negative_swaps_are_refused():
-    X, Y, _, _ = problem()
-    with pytest.raises(ValueError, match="exchanges must be 0 or more, got -1"):
-        eliminate(Moments().update(X, Y), exchanges=-1)

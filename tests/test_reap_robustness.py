@@ -112,25 +112,6 @@ def test_error_is_the_residual():
     assert least.error(W) == pytest.approx((Y - X @ W - best_b).square().sum().item(), rel=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("kwargs", "message"),
-    [
-        ({"block_size": 4}, "block_size must divide"),
-        ({"block_size": 0}, "block_size must divide"),
-        ({"ridge": -1.0}, "ridge must be 0 or more"),
-        ({"ridge": float("nan")}, "ridge must be 0 or more"),
-        ({"ridge": float("inf")}, "ridge must be 0 or more"),
-        ({"weights": torch.zeros(2, 2)}, "weights must be"),
-        ({"output_scale": torch.ones(2)}, "output_scale must have 3 numbers"),
-        ({"score": "loudness"}, "score must be 'output' or 'behavior'"),
-    ],
-)
-def test_bad_arguments(kwargs, message):
-    X, Y, _, _ = problem()
-    with pytest.raises(ValueError, match=message):
-        eliminate(Moments().update(X, Y), **kwargs)
-
-
 def test_empty_moments_and_keep_out_of_range():
     with pytest.raises(ValueError, match="moments are empty"):
         eliminate(Moments())

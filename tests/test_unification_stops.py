@@ -48,34 +48,3 @@ def test_a_bound_of_zero_takes_what_is_free():
 
 
 X, _, W, B = problem(30, 4)
-
-
-@pytest.mark.parametrize(
-    ("args", "kwargs", "message"),
-    [
-        ((X, W), {}, "give one of remove, ratio and max_error"),
-        ((X, W), {"remove": 1, "ratio": 0.5}, "give one of"),
-        ((X, W), {"remove": 4}, "0 ≤ remove < 4, one neuron stays; got 4"),
-        ((X, W), {"remove": -1}, "0 ≤ remove < 4"),
-        ((X, W), {"remove": 1.0}, "must be a whole number"),
-        ((X, W), {"remove": True}, "must be a whole number"),
-        ((X, W), {"ratio": 1.0}, "0 ≤ r < 1, got 1.0"),
-        ((X, W), {"ratio": -0.1}, "0 ≤ r < 1"),
-        ((X, W), {"ratio": float("nan")}, "0 ≤ r < 1"),
-        ((X, W), {"max_error": -1.0}, "max_error must be 0 or more"),
-        ((X, W), {"max_error": float("nan")}, "max_error must be 0 or more"),
-        ((X, W), {"max_error": 1e-9}, "met by no merge"),
-        ((X, W), {"remove": 1, "score": "size"}, "score must be 'output' or 'behavior'"),
-        ((X, W), {"remove": 1, "scale": 2}, "scale must be 'best' or 'one'"),
-        ((X, W[:3]), {"remove": 1}, "a row per column of X, 4, got 3"),
-        ((X[:, 0], W), {"remove": 1}, "X must be a tensor"),
-        ((X, W[0]), {"remove": 1}, "W must be a tensor"),
-        ((X * torch.nan, W), {"remove": 1}, "X must be finite"),
-        ((X, W * torch.inf), {"remove": 1}, "W must be finite"),
-        ((X, W, B[:2]), {"remove": 1}, "bias must have 3 numbers"),
-        ((X, W, B * torch.nan), {"remove": 1}, "bias must be finite"),
-    ],
-)
-def test_bad_input(args, kwargs, message):
-    with pytest.raises(ValueError, match=message):
-        unify(*args, **kwargs)

@@ -196,20 +196,6 @@ def test_modes_come_back_after_an_error():
         assert all(module.training for module in model.modules())
 
 
-@pytest.mark.parametrize(
-    ("kwargs", "message"),
-    [
-        ({"repeats": 0}, "repeats must be 1 or more, warmup 0 or more, got 0, 5"),
-        ({"repeats": 3, "warmup": -1}, "got 3, -1"),
-    ],
-)
-def test_bad_numbers_of_passes(kwargs, message):
-    with pytest.raises(ValueError, match=message):
-        pk.measure_latency(chain(), SMALL, **kwargs)
-    with pytest.raises(ValueError, match=message):
-        take_turns((chain(), chain()), SMALL, **kwargs)
-
-
 def test_bad_examples():
     with pytest.raises(TypeError, match="example_inputs must be"):
         pk.measure_latency(chain(), "image")

@@ -1,0 +1,1 @@
+"""Tables of what is refused; tests/test_refusals.py tries it all."""
