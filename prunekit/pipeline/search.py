@@ -59,7 +59,10 @@ class Search:
         raise ValueError(self._missed(limit, spent))
 
     def _missed(self, aim: float, best: float) -> str:
-        return f"{aim:.3g} {self.budget.unit} cannot be reached: the walk ended at {best:.3g}"
+        return (
+            f"{self.budget.argument}={self.budget.asked} cannot be reached: aiming at {aim:.3g} "
+            f"{self.budget.unit}, the walk ended at {best:.3g}: give a larger budget"
+        )
 
     def _curves(self, limit: float, max_error: float) -> Found:
         """Measure each site alone, then choose by the sum."""
