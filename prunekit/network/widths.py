@@ -21,7 +21,7 @@ from prunekit.network.cost import (
     take_turns,
 )
 from prunekit.network.given import frozen_copy
-from prunekit.network.graph import is_depthwise
+from prunekit.network.called import is_depthwise
 from prunekit.network.inputs import Inputs
 from prunekit.network.layers import LAYERS, width
 from prunekit.network.sites import Site

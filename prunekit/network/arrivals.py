@@ -1,0 +1,164 @@
+"""Which channel arrives where: few passes with marks tell it of all channels of all layers.
+
+First each layer's first channel is marked, then all its others. Where both reach the same inputs,
+the layer's channels are mixed on their way, by a norm over channels for instance. The other layers
+share passes, as long as their marks do not meet. In pass b those channels are marked whose number
+has bit b, then those whose number has not: an input that is reached in one of both, for every b,
+takes one channel, and its number can be read off. Where inputs take several channels, as behind
+attention or a norm over groups, channels are marked one by one.
+"""
+
+from collections.abc import Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from prunekit.network.components import Key, Tie
+from prunekit.network.marking import Arrived, Marker, Source
+
+__all__ = ["Arrivals", "arrivals"]
+
+CHUNK = 8  # so many neighbours are marked together where channels are many and go in blocks
+FEW = 64
+
+
+@dataclass
+class Arrivals:
+    """Where the channels of some sources arrive.
+
+    Attributes
+    ----------
+    edges : (source, its channels (m,), place, its inputs (m,)), one arrives at the other
+    blocks : (source, bool (size,)) channels that cannot go without each other
+    mixed : sources whose channels are mixed with each other on their way
+    outside : sources that reach the network's outputs
+    """
+
+    edges: list[tuple[Source, Tensor, str, Tensor]] = field(default_factory=list)
+    blocks: list[tuple[Source, Tensor]] = field(default_factory=list)
+    mixed: set[Key] = field(default_factory=set)
+    outside: set[Key] = field(default_factory=set)
+
+    @property
+    def sizes(self) -> dict[Key, int]:
+        """How many channels each source has that arrives somewhere."""
+        return {source.key: source.size for source, *_ in self.edges}
+
+    def ties(self, layers: Container[str]) -> Iterator[Tie]:
+        """What hangs together; what is no layer passes on what it takes."""
+        for source, channels, place, inputs in self.edges:
+            yield source.key, channels, (place, "in" if place in layers else "out"), inputs
+        for source, mask in self.blocks:
+            ids = mask.nonzero()[:, 0]
+            yield source.key, ids, source.key, ids.amin().expand_as(ids)
+
+    def parted(self) -> "Arrivals":
+        """Less those sources whose channels are mixed."""
+        edges = [edge for edge in self.edges if edge[0].key not in self.mixed]
+        blocks = [block for block in self.blocks if block[0].key not in self.mixed]
+        return Arrivals(edges, blocks, set(), self.outside - self.mixed)
+
+    def plus(self, other: "Arrivals") -> "Arrivals":
+        """Both together."""
+        return Arrivals(
+            self.edges + other.edges,
+            self.blocks + other.blocks,
+            self.mixed | other.mixed,
+            self.outside | other.outside,
+        )
+
+
+def arrivals(marker: Marker, sources: Sequence[Source]) -> Arrivals:
+    """Mark the channels of ``sources``, and see where they arrive."""
+    found, reached, parted, blocked = Arrivals(), {}, [], []
+    for source in sources:
+        first = torch.arange(source.size) == 0
+        (one, out), (rest, out_rest) = (marker.arrivals({source: m}) for m in (first, ~first))
+        reached[source] = {
+            name: one.get(name, False) | rest.get(name, False) for name in {**one, **rest}
+        }
+        both = [name for name in one if name in rest and (one[name] & rest[name]).any()]
+        if out or out_rest:
+            found.outside.add(source.key)
+        if any(torch.equal(one[name], rest[name]) for name in both):
+            found.mixed.add(source.key)
+            found.blocks.append((source, first | ~first))
+            for name, hit in reached[source].items():
+                inputs = hit.nonzero()[:, 0]
+                found.edges.append((source, torch.zeros_like(inputs), name, inputs))
+        elif reached[source]:
+            (blocked if both else parted).append(source)
+    for together in _apart(parted, reached):
+        blocked += _read(marker, together, reached, found)
+    for together in _apart(blocked, reached):
+        _one_by_one(marker, together, reached, found)
+    return found
+
+
+def _apart(sources: Iterable[Source], reached: dict[Source, Arrived]) -> list[list[Source]]:
+    """Sets of sources whose marks do not meet."""
+    sets: list[tuple[list[Source], Arrived]] = []
+    for source in sources:
+        mine = reached[source]
+        for together, taken in sets:
+            if not any(name in taken and (taken[name] & hit).any() for name, hit in mine.items()):
+                break
+        else:
+            together, taken = [], {}
+            sets.append((together, taken))
+        together.append(source)
+        for name, hit in mine.items():
+            taken[name] = taken[name] | hit if name in taken else hit
+    return [together for together, _ in sets]
+
+
+def _read(
+    marker: Marker, sources: Sequence[Source], reached: dict[Source, Arrived], found: Arrivals
+) -> list[Source]:
+    """Read the numbers of channels off the inputs; those sources of which several meet at one."""
+    bits = max((source.size - 1).bit_length() for source in sources)
+    several: set[Source] = set()
+    number: dict[str, Tensor] = {}  # of the channel that an input takes
+    single: dict[str, Tensor] = {}
+    for bit in range(bits):
+        has = {source: (torch.arange(source.size) >> bit & 1).bool() for source in sources}
+        ones, _ = marker.arrivals(has)
+        zeros, _ = marker.arrivals({source: ~mask for source, mask in has.items()})
+        for name in {name for source in sources for name in reached[source]}:
+            size = len(next(r[name] for r in map(reached.get, sources) if name in r))
+            nothing = torch.zeros(size, dtype=torch.bool)
+            one, zero = ones.get(name, nothing), zeros.get(name, nothing)
+            number[name] = number.get(name, 0) + (one.long() << bit)
+            single[name] = single.get(name, True) & (one ^ zero)
+    for source in sources:
+        for name, hit in reached[source].items():
+            inputs = hit.nonzero()[:, 0]
+            if source.size > 1 and not single[name][inputs].all():
+                several.add(source)
+        if source not in several:
+            for name, hit in reached[source].items():
+                inputs = hit.nonzero()[:, 0]
+                channels = number[name][inputs] if source.size > 1 else torch.zeros_like(inputs)
+                found.edges.append((source, channels, name, inputs))
+    return [source for source in sources if source in several]
+
+
+def _one_by_one(
+    marker: Marker, sources: Sequence[Source], reached: dict[Source, Arrived], found: Arrivals
+) -> None:
+    """Mark channel by channel, of many channels some neighbours at a time."""
+    step = {s: CHUNK if s.size > FEW and s.size % CHUNK == 0 else 1 for s in sources}
+    for number in range(max(source.size // step[source] for source in sources)):
+        marks = {
+            source: torch.arange(source.size) // step[source] == number
+            for source in sources
+            if number * step[source] < source.size
+        }
+        arrived, _ = marker.arrivals(marks)
+        for source, mask in marks.items():
+            found.blocks.append((source, mask))
+            for name, hit in reached[source].items():
+                inputs = (arrived.get(name, torch.zeros_like(hit)) & hit).nonzero()[:, 0]
+                channels = torch.full_like(inputs, number * step[source])
+                found.edges.append((source, channels, name, inputs))
