@@ -6,7 +6,7 @@ data: a `Site` names the modules to cut and which of their indices belong to eac
 against it is then put to the test: channels removed must act exactly as those channels silenced.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunekit.network.given import frozen_copy, has_hooks, undisturbed
 from prunekit.network.called import called_layers, fresh, is_depthwise
+from prunekit.network.given import frozen_copy, has_hooks, undisturbed
 from prunekit.network.inputs import Inputs, check_example, first_pass, flat_outputs, map_tensors
 from prunekit.network.layers import LAYERS, width
 from prunekit.network.sites import ConsumerInputs, Site
@@ -114,7 +114,9 @@ def find_sites(
         return [Site(name, sizes[name], (name,), reason=reason) for name in calls]
     sites = [_unless_ignored(site, ignored) for site in sites]
     hopeful = [site for site in sites if site.reason is None]
-    found = dict(zip(hopeful, verified(*_precise(original, example, torch.float64), hopeful)))
+    precise = _precise(original, example, torch.float64)
+    tested = verified(structure.stage, structure.marker.script, *precise, hopeful)
+    found = dict(zip(hopeful, tested, strict=True))
     return [found.get(site, site) for site in sites]
 
 

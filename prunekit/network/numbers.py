@@ -5,7 +5,7 @@ the cut layers keep and that are multiples of the channels, one, then two, then 
 whether one was right shows when the site is put to the test.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 
@@ -14,30 +14,36 @@ from torch import nn
 from prunekit.network.sites import Site
 from prunekit.network.surgery import Cut
 
-__all__ = ["with_numbers"]
+__all__ = ["kind_of", "with_numbers"]
+
+Check = Callable[[Sequence[Site]], str | None]
 
 MOST = 6  # numbers that are tried
 
 
-def with_numbers(
-    model: nn.Module,
-    site: Site,
-    is_right: Callable[[Site], bool],
-    known: dict[str, tuple[str, ...]],
-) -> Site | None:
-    """The site with numbers that make it right, or None; ``known`` says what did in its likes."""
-    cuts = list(_candidates(model, site))[:MOST]
-    kinds = " ".join(type(model.get_submodule(name)).__name__ for name in _owners(site))
-    sets = [some for count in (1, 2, 3) for some in combinations(cuts, count)]
-    if kinds in known:
-        sets = [some for some in sets if tuple(cut.side for cut in some) == known[kinds]]
-    for some in sets:
-        found = replace(site, cuts=(*site.cuts, *some))
-        if is_right(found):
-            known[kinds] = tuple(cut.side for cut in some)
-            return _with_twins(found, cuts, is_right)
-    known.setdefault(kinds, ())
+def with_numbers(model: nn.Module, sites: Sequence[Site], check: Check) -> list[Site] | None:
+    """Sites of one kind with numbers that make them pass a check, or None."""
+    first = list(_candidates(model, sites[0]))[:MOST]
+    for some in (s for count in (1, 2, 3) for s in combinations(first, count)):
+        if check([_with(model, sites[0], some)]) is None:
+            for cut in first:  # other counts of the same heads, where nothing speaks against it
+                more = some if cut in some or not _counts_heads(cut.side) else (*some, cut)
+                some = more if check([_with(model, sites[0], more)]) is None else some
+            return [_with(model, site, some) for site in sites]
     return None
+
+
+def _with(model: nn.Module, site: Site, like: Sequence[Cut]) -> Site:
+    """The site with its own cuts of these numbers."""
+    sides = {cut.side for cut in like}
+    return replace(site, cuts=(*site.cuts, *(c for c in _candidates(model, site) if c.side in sides)))
+
+
+def kind_of(model: nn.Module, site: Site) -> str:
+    """What sites have in common that stand in modules of the same types."""
+    owners = [type(model.get_submodule(name)).__name__ for name in _owners(site)]
+    leaves = [name.rpartition(".")[2] for name in (*site.producers, *site.consumers)]
+    return " ".join((*owners, *leaves))
 
 
 def _owners(site: Site) -> list[str]:
@@ -62,11 +68,3 @@ def _candidates(model: nn.Module, site: Site) -> Iterator[Cut]:
 def _counts_heads(key: str) -> bool:
     return "head" in key and not any(word in key for word in ("dim", "size", "width"))
 
-
-def _with_twins(site: Site, cuts: list[Cut], is_right: Callable[[Site], bool]) -> Site:
-    """Other counts of the same heads shrink too, where nothing speaks against it."""
-    for cut in cuts:
-        found = replace(site, cuts=(*site.cuts, cut))
-        if cut not in site.cuts and _counts_heads(cut.side) and is_right(found):
-            site = found
-    return site

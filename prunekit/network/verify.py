@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from prunekit.network import surgery
 from prunekit.network.called import fresh
 from prunekit.network.inputs import Inputs, call, flat_outputs
-from prunekit.network.numbers import with_numbers
+from prunekit.network.numbers import kind_of, with_numbers
 from prunekit.network.sites import Site
 from prunekit.network.stage import Script, Stage, axis, plain_paths, undone
 
@@ -32,25 +32,40 @@ DIFFERENT = (
 OUTPUTS = "its channels are outputs of the network"
 
 
-def verified(model: nn.Module, example: Inputs, sites: Sequence[Site]) -> list[Site]:
-    """The sites, with a reason for those that are not what the marks say; ``model`` stays.
+def verified(
+    stage: Stage, script: Script, model: nn.Module, example: Inputs, sites: Sequence[Site]
+) -> list[Site]:
+    """The sites, with a reason for those that are not what the marks say.
 
-    Numbers that modules keep of channels are added to the cuts, where nothing else makes one right.
+    Parameters
+    ----------
+    stage, script : of the network, as the marks saw it
+    model, example : a copy in the best precision that there is, and the user's example
     """
-    stage = Stage(model, example)
-    script = stage.write()
-    known: dict[str, tuple[str, ...]] = {}
-    reasons = _guilty(lambda some: _on_stage(stage, script, some), sites)
-    found = []
-    for site in sites:
-        if site in reasons:
-            right = with_numbers(
-                model, site, lambda one: not _on_stage(stage, script, [one]), known
-            )
-            site = right or replace(site, reason=reasons[site])
-        found.append(site)
-    passed = [site for site in found if site.reason is None]
+    sites = _counted(stage, sites, lambda some: _on_stage(stage, script, some))
+    passed = [site for site in sites if site.reason is None]
     reasons = _guilty(lambda some: _in_earnest(model, example, some), passed)
+    return [replace(site, reason=reasons.get(site, site.reason)) for site in sites]
+
+
+def _counted(stage: Stage, sites: Sequence[Site], check: Check) -> list[Site]:
+    """The sites, refused where a check fails, and no number that a module keeps sets it right."""
+    if not sites or check(sites) is None:
+        return list(sites)
+    alike: dict[str, list[int]] = {}
+    for i, site in enumerate(sites):
+        alike.setdefault(kind_of(stage.model, site), []).append(i)
+    found = list(sites)
+    for ids in alike.values():
+        some = [sites[i] for i in ids]
+        if check(some) is None:
+            continue
+        better = with_numbers(stage.model, some, check) or some
+        reasons = _guilty(check, better)
+        for i, site in zip(ids, better, strict=True):
+            found[i] = replace(site, reason=reasons.get(site))
+    passed = [site for site in found if site.reason is None]
+    reasons = _guilty(check, passed)
     return [replace(site, reason=reasons.get(site, site.reason)) for site in found]
 
 
@@ -64,9 +79,9 @@ def _guilty(check: Check, sites: Sequence[Site]) -> dict[Site, str]:
     half = len(sites) // 2
     found = _guilty(check, sites[:half]) | _guilty(check, sites[half:])
     rest = [site for site in sites if site not in found]
-    if not found or check(rest) is not None:  # they fail together only: the last one stays out
-        return found | {rest[-1]: reason} | _guilty(check, rest[:-1])
-    return found
+    if not found:  # they fail together only: the last one stays out
+        return {rest[-1]: reason} | _guilty(check, rest[:-1])
+    return found | _guilty(check, rest)
 
 
 def _gone(sites: Sequence[Site]) -> dict[Site, list[int]]:
@@ -133,7 +148,7 @@ def differs(one: Tensor, other: Tensor, scale: Tensor) -> bool:
     """Whether two results differ by more than roundings of theirs and of ``scale``."""
     if one.shape != other.shape:
         return True
-    if not one.is_floating_point():
+    if torch.equal(one, other) or not one.is_floating_point():
         return not torch.equal(one, other)
     few = torch.finfo(one.dtype).eps ** 0.5
     size = scale.abs().max().item() if scale.numel() else 0.0

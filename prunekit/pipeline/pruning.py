@@ -12,10 +12,10 @@ from typing import Any
 from torch import nn
 
 from prunekit.network import surgery
+from prunekit.network.called import called_layers, shared_weights
 from prunekit.network.cost import count_macs, count_params
 from prunekit.network.finding import find_sites, ignored_names
 from prunekit.network.given import frozen_copy, undisturbed
-from prunekit.network.called import called_layers, shared_weights
 from prunekit.network.inputs import Inputs, calibration_batches, check_example
 from prunekit.network.sites import Site
 from prunekit.network.walk import Walk
