@@ -70,7 +70,12 @@ class Arrivals:
 
 
 def arrivals(marker: Marker, sources: Sequence[Source]) -> Arrivals:
-    """Mark the channels of ``sources``, and see where they arrive."""
+    """Mark the channels of ``sources``, and see where they arrive; where nothing does, louder."""
+    found, lost = _arrivals(marker, sources)
+    return found.plus(_arrivals(marker.loud(), lost)[0]) if lost else found
+
+
+def _arrivals(marker: Marker, sources: Sequence[Source]) -> tuple[Arrivals, list[Source]]:
     found, reached, parted, blocked = Arrivals(), {}, [], []
     for source in sources:
         first = torch.arange(source.size) == 0
@@ -93,7 +98,7 @@ def arrivals(marker: Marker, sources: Sequence[Source]) -> Arrivals:
         blocked += _read(marker, together, reached, found)
     for together in _apart(blocked, reached):
         _one_by_one(marker, together, reached, found)
-    return found
+    return found, [s for s in sources if not reached[s] and s.key not in found.outside]
 
 
 def _apart(sources: Iterable[Source], reached: dict[Source, Arrived]) -> list[list[Source]]:
@@ -101,11 +106,13 @@ def _apart(sources: Iterable[Source], reached: dict[Source, Arrived]) -> list[li
     sets: list[tuple[list[Source], Arrived]] = []
     for source in sources:
         mine = reached[source]
-        for together, taken in sets:
-            if not any(name in taken and (taken[name] & hit).any() for name, hit in mine.items()):
-                break
-        else:
-            together, taken = [], {}
+        apart = (
+            one
+            for one in sets
+            if not any(name in one[1] and (one[1][name] & hit).any() for name, hit in mine.items())
+        )
+        together, taken = next(apart, ([], {}))
+        if not together:
             sets.append((together, taken))
         together.append(source)
         for name, hit in mine.items():

@@ -8,7 +8,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from prunekit.network.called import fresh
 from prunekit.network.inputs import Inputs, call
 from prunekit.network.layers import LAYERS
 
@@ -66,7 +65,7 @@ def behind(model: nn.Module, example: Inputs) -> dict[str, tuple[str | None, boo
     ]
     try:
         with uses:
-            call(model, fresh(example))
+            call(model, example)
     finally:
         for hook in hooks:
             hook.remove()

@@ -5,17 +5,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from prunekit.network.inputs import Inputs, first_pass, map_tensors
+from prunekit.network.inputs import Inputs, first_pass
 from prunekit.network.layers import LAYERS, groups_of
 
-__all__ = ["called_layers", "fresh", "is_depthwise", "shared_weights"]
-
-
-def fresh(inputs: Inputs) -> Inputs:
-    """A copy that a network may work on in place."""
-    return map_tensors(Tensor.clone, inputs)
+__all__ = ["called_layers", "is_depthwise", "shared_weights"]
 
 
 def called_layers(model: nn.Module, example: Inputs) -> dict[str, int]:
@@ -35,7 +30,7 @@ def called_layers(model: nn.Module, example: Inputs) -> dict[str, int]:
     ]
     try:
         with torch.no_grad():
-            first_pass(model, fresh(example))
+            first_pass(model, example)
     finally:
         for hook in hooks:
             hook.remove()

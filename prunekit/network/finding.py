@@ -1,8 +1,8 @@
 """Where a network can be pruned: channels, who makes them, who takes them, or why not.
 
-The structure is traced by torch-pruning's dependency graph, on a copy, once. What comes out is
-data: a `Site` names the modules to cut and which of their indices belong to each channel, so that
-`prunekit.network.surgery` can cut any copy without tracing again. Every site without a reason
+Channels are marked on a copy, and seen where they arrive (`prunekit.network.marking`). What comes
+out is data: a `Site` names the modules to cut and which of their indices belong to each channel, so
+that `prunekit.network.surgery` can cut any copy without marking again. Every site without a reason
 against it is then put to the test: channels removed must act exactly as those channels silenced.
 """
 
@@ -13,13 +13,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.fx import GraphModule
 
-from prunekit.network.called import called_layers, fresh, is_depthwise
+from prunekit.network.called import called_layers, is_depthwise
 from prunekit.network.given import frozen_copy, has_hooks, undisturbed
 from prunekit.network.inputs import Inputs, check_example, first_pass, flat_outputs, map_tensors
 from prunekit.network.layers import LAYERS, width
 from prunekit.network.sites import ConsumerInputs, Site
 from prunekit.network.structure import Structure
+from prunekit.network.uncalled import as_called, as_trained, never_called
 from prunekit.network.verify import verified
 
 __all__ = ["ConsumerInputs", "Site", "find_sites", "ignored_names", "only_consumer"]
@@ -98,20 +100,29 @@ def find_sites(
     -----
     The network is looked at without DataParallel or ``torch.compile`` around it; names are those
     inside. Working copies have no hooks; hooks that change what the network says are refused.
-    What torch-pruning cannot trace, or not within half a minute, is left alone with that reason.
+    Layers that are not called are listed after the others, with that reason.
     """
     example = check_example(example_inputs, model)
     ignored = ignored_names(model, ignored_layers)
-    original, example = _precise(model, example)
+    if isinstance(model, GraphModule) and not any(isinstance(m, LAYERS) for m in model.modules()):
+        raise TypeError(
+            "model is a graph without layers, as torch.export makes it: prune the network that was "
+            "exported, and export it again"
+        )
+    try:
+        original, example = _precise(model, example)
+    except ValueError as error:
+        raise _hooked(model, error) from error.__cause__
     _check_hooks(model, original, example)
     calls = called_layers(original, example)
     try:
-        structure = Structure(original, example)
-        sites = structure.sites(prune_residual)
+        structure = Structure(as_trained(original, example, calls), example)
+        sites = [as_called(site, calls) for site in structure.sites(prune_residual)]
     except Exception as error:  # of foreign code, on a network that nobody has seen
         reason = f"the network cannot be marked ({type(error).__name__}: {error})"[:160]
         sizes = {name: width(original.get_submodule(name), "out") for name in calls}
         return [Site(name, sizes[name], (name,), reason=reason) for name in calls]
+    sites = never_called(original, sites, structure.calls, structure.read)
     sites = [_unless_ignored(site, ignored) for site in sites]
     hopeful = [site for site in sites if site.reason is None]
     precise = _precise(original, example, torch.float64)
@@ -147,6 +158,13 @@ def _precise(
     return copy, inputs
 
 
+def _hooked(model: nn.Module, error: ValueError) -> ValueError:
+    """The same error, with what may have caused it: copies have no hooks."""
+    names = ", ".join(name or "the network itself" for name in has_hooks(model)[:4])
+    hint = f"; working copies have no hooks, and those on {names} may be what is missing: write "
+    return ValueError(f"{error}{hint}what they do into forward()") if names else error
+
+
 @torch.no_grad()
 def _check_hooks(model: nn.Module, original: nn.Module, example: Inputs) -> None:
     """Refuse hooks that change what the network says: copies are made without any."""
@@ -154,7 +172,7 @@ def _check_hooks(model: nn.Module, original: nn.Module, example: Inputs) -> None
     if not names:
         return
     hooked = frozen_copy(model, hooks=True).to(next(original.parameters()).dtype)
-    answers = (flat_outputs(first_pass(network, fresh(example))) for network in (hooked, original))
+    answers = (flat_outputs(first_pass(network, example)) for network in (hooked, original))
     if not all(torch.equal(a, b) for a, b in zip(*answers, strict=True)):
         raise ValueError(
             "model has forward hooks that change what it says, among those on "

@@ -3,7 +3,8 @@
 An *input* is what one call of the network takes: a tensor, a tuple of tensors, or a dict of them.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
@@ -16,17 +17,22 @@ BATCH = 100  # images that go through a network at once while moments are collec
 
 
 def call(model: nn.Module, inputs: Inputs) -> Any:
-    """The network's output for one input, whatever form the input has."""
+    """The network's output for one input, whatever form it has; it may work on it in place."""
+    inputs = map_tensors(Tensor.clone, inputs)
     if isinstance(inputs, dict):
         return model(**inputs)
     return model(*inputs) if isinstance(inputs, tuple) else model(inputs)
 
 
 def flat_outputs(outputs: Any) -> list[Tensor]:
-    """All tensors of a network's output, in order."""
+    """All tensors of a network's output, in order; whatever else is in it does not count."""
     if isinstance(outputs, Tensor):
         return [outputs]
-    values = outputs.values() if isinstance(outputs, dict) else outputs
+    if is_dataclass(outputs) and not isinstance(outputs, dict):
+        outputs = [getattr(outputs, field.name) for field in fields(outputs)]
+    values = outputs.values() if isinstance(outputs, Mapping) else outputs
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        return []
     return [tensor for value in values for tensor in flat_outputs(value)]
 
 
@@ -100,6 +106,11 @@ def first_pass(model: nn.Module, example: Inputs) -> Any:
             cure = (
                 f"the model's parameters are {wanted}: convert example_inputs and calibration with "
                 f".to({wanted}), or the model with .to({given.pop()})"
+            )
+        if isinstance(example, dict) and isinstance(error, TypeError):
+            cure = (
+                "a dict is given by keywords, model(**example_inputs); a forward() that takes the "
+                "dict itself needs a network around it whose forward(self, **batch) hands it on"
             )
         raise ValueError(
             f"model cannot take example_inputs, {described(example)} "

@@ -1,22 +1,23 @@
 """One forward pass with marks: which inputs of which layers do marked channels reach?
 
-A mark is NaN, in all that a layer says of a channel. Every operation hands NaN on, wherever it goes:
-through views, chunks, shuffles, concatenations, norms, attention, `no_grad` and checkpoints. So
-nothing has to be known about operations, and no number has to be compared. Layers give the answers
-of the script, so marks end where the next layers take them. In a network that refuses NaN, a mark
-is a large number, positive and negative in turn.
+A mark is NaN, in all that a layer says of a channel. Operations hand it on wherever it goes: views,
+chunks, shuffles, concatenations, norms, attention, `no_grad` and checkpoints. So nothing has to be
+known about operations, and no number has to be compared. Layers give the answers of the script, so
+marks end where the next layers take them. Where NaN is refused, or ends in a comparison, a mark is
+a large number, positive and negative in turn.
 """
 
+import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from prunekit.network.stage import Stage, axis
 
-__all__ = ["Marker", "Source"]
+__all__ = ["Marker", "Source", "read_elsewhere"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,12 @@ class Marker:
         self.stage, self.script = stage, stage.write()
         self._values = [torch.nan]
 
+    def loud(self) -> "Marker":
+        """A marker whose marks are large numbers."""
+        other = copy.copy(self)
+        other._values = [1e4, -1e4]
+        return other
+
     def arrivals(self, marks: Marks) -> tuple[Arrived, bool]:
         """Inputs that marks reach, layer by layer, and whether they reach the network's outputs."""
         try:
@@ -58,8 +65,7 @@ class Marker:
         except Exception:  # of foreign code, which may check its numbers
             if len(self._values) > 1:
                 raise
-            self._values = [1e4, -1e4]
-            return self.arrivals(marks)
+            return self.loud().arrivals(marks)
         inputs: Arrived = {}
         for arrived, _ in found:
             for name, hit in arrived.items():
@@ -117,3 +123,20 @@ class Marker:
         else:  # the largest of numbers with a NaN among them is NaN
             return (values.amax(dims) if dims else values).isnan()
         return hit.any(dims) if dims and hit.numel() else hit
+
+
+def read_elsewhere(marker: Marker) -> set[str]:
+    """Layers whose weights the network reads itself, beside or instead of calling them.
+
+    Layers that are called say what stands in the script, so a mark in their weights arrives only
+    where something else reads these.
+    """
+    weights = [
+        Source(name, "weight:0", len(layer.weight))
+        for name, layer in marker.stage.layers.items()
+        if isinstance(getattr(layer, "weight", None), nn.Parameter)
+    ]
+    marks = {source: torch.ones(source.size, dtype=torch.bool) for source in weights}
+    if not any(marker.arrivals(marks)):
+        return set()
+    return {source.module for source in weights if any(marker.arrivals({source: marks[source]}))}

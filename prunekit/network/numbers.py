@@ -36,7 +36,9 @@ def with_numbers(model: nn.Module, sites: Sequence[Site], check: Check) -> list[
 def _with(model: nn.Module, site: Site, like: Sequence[Cut]) -> Site:
     """The site with its own cuts of these numbers."""
     sides = {cut.side for cut in like}
-    return replace(site, cuts=(*site.cuts, *(c for c in _candidates(model, site) if c.side in sides)))
+    return replace(
+        site, cuts=(*site.cuts, *(c for c in _candidates(model, site) if c.side in sides))
+    )
 
 
 def kind_of(model: nn.Module, site: Site) -> str:
@@ -67,4 +69,3 @@ def _candidates(model: nn.Module, site: Site) -> Iterator[Cut]:
 
 def _counts_heads(key: str) -> bool:
     return "head" in key and not any(word in key for word in ("dim", "size", "width"))
-

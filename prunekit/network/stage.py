@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.batchnorm import _NormBase
 
-from prunekit.network.called import fresh, is_depthwise
+from prunekit.network.called import is_depthwise
 from prunekit.network.inputs import Inputs, call, device_of, flat_outputs
 from prunekit.network.layers import LAYERS
 
@@ -81,6 +81,20 @@ class Stage:
         script.outputs = self._play(say, listen)
         return script
 
+    def loosened(self, script: Script) -> Script:
+        """The same pass with other answers, where all channels have something to say."""
+        dice, other = torch.Generator().manual_seed(0), Script({}, {}, [])
+        for name, answers in script.given.items():
+            noise = (torch.randn(a.shape, generator=dice).to(a) for a in answers)
+            scales = (a.std() if a.numel() > 1 and a.any() else 1 for a in answers)
+            other.given[name] = [a + s * z for a, s, z in zip(answers, scales, noise, strict=True)]
+
+        def listen(name: str, number: int, values: Tensor) -> None:
+            other.taken.setdefault(name, []).append(values.clone())
+
+        other.outputs = self.play(lambda name, number: other.given[name][number].clone(), listen)
+        return other
+
     def play(self, say: Callable[[str, int], Tensor], listen: Listen, shifts: bool = True) -> list:
         """The network's outputs when layer ``name`` answers ``say(name, number of the call)``.
 
@@ -115,7 +129,7 @@ class Stage:
                 ):
                     if values.get(key) is not None:
                         values[key] = torch.zeros_like(values[key])
-            return flat_outputs(call(self.model, fresh(self.example)))
+            return flat_outputs(call(self.model, self.example))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from prunekit.network.called import shared_weights
 from prunekit.network.components import Group, Key, Tie, groups
 from prunekit.network.inputs import Inputs, map_tensors, tensors
 from prunekit.network.layers import groups_of, is_plain, width
-from prunekit.network.marking import Marker, Source
+from prunekit.network.marking import Marker, Source, read_elsewhere
 from prunekit.network.sites import ConsumerInputs, Site
 from prunekit.network.stage import Stage, axis
 from prunekit.network.sums import added
@@ -20,6 +20,7 @@ from prunekit.network.surgery import Cut
 
 __all__ = ["Structure"]
 
+TOGETHER = "its channels only go all together: removing some does not act as silencing them"
 # modules whose parameters belong to no single channel, or whose channels are mixed anyway
 MIXING = (nn.LayerNorm, nn.RNNBase, nn.MultiheadAttention)
 
@@ -30,6 +31,7 @@ class Structure:
     Attributes
     ----------
     calls : how often each module that takes channels is called, in the order of the forward pass
+    read : layers whose weights the network reads itself
     """
 
     def __init__(self, model: nn.Module, example: Inputs) -> None:
@@ -42,6 +44,7 @@ class Structure:
         self.calls = {name: len(values) for name, values in taken.items()}
         self.behind = behind(model, example)
         self.shared = shared_weights(self.modules.values())
+        self.read = read_elsewhere(self.marker)
         self.sizes: dict[Key, int] = {}
         for side in ("out", "in"):
             layers = (name for name in self.calls if name in self.stage.layers)
@@ -150,6 +153,8 @@ class Structure:
                 return f"{name} is a {type(layer).__name__} with a forward of its own"
             if layer.weight in self.shared:
                 return f"{name} shares its weights with another layer"
+            if name in self.read:
+                return f"forward() reads the weight of {name} itself, beside calling it"
         if found.outside & group.keys():
             return "its channels are outputs of the network"
         if found.mixed & group.keys():
@@ -161,5 +166,5 @@ class Structure:
             return "its channels arrive nowhere that can be seen"
         if len(group[producers[0], "out"]) < 2:
             alone = group[producers[0], "out"].numel() == 1
-            return "it has a single channel" if alone else "its channels only go all together"
+            return "it has a single channel" if alone else TOGETHER
         return None

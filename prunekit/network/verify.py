@@ -7,7 +7,7 @@ example, the cut network must say what the network says whose layers take nothin
 Where something is amiss, the sites are halved until it is known which of them it is.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -15,13 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.network import surgery
-from prunekit.network.called import fresh
-from prunekit.network.inputs import Inputs, call, flat_outputs
+from prunekit.network.inputs import Inputs, call, device_of, flat_outputs, map_tensors
 from prunekit.network.numbers import kind_of, with_numbers
 from prunekit.network.sites import Site
 from prunekit.network.stage import Script, Stage, axis, plain_paths, undone
 
-__all__ = ["differs", "verified"]
+__all__ = ["check_cut", "differs", "verified"]
 
 Check = Callable[[Sequence[Site]], str | None]
 
@@ -42,9 +41,22 @@ def verified(
     stage, script : of the network, as the marks saw it
     model, example : a copy in the best precision that there is, and the user's example
     """
-    sites = _counted(stage, sites, lambda some: _on_stage(stage, script, some))
+    try:
+        script = stage.loosened(script)
+    except Exception:  # of foreign code, which may go another way then
+        pass
+
+    def on_stage(some: Sequence[Site]) -> str | None:
+        tried = (_on_stage(stage, script, surgery.merged(gone)) for gone in _some(some))
+        return next(filter(None, tried), None)
+
+    def in_earnest(some: Sequence[Site]) -> str | None:
+        tried = (_in_earnest(model, example, gone) for gone in _some(some)[1:])
+        return next(filter(None, tried), None)
+
+    sites = _counted(stage, sites, on_stage)
     passed = [site for site in sites if site.reason is None]
-    reasons = _guilty(lambda some: _in_earnest(model, example, some), passed)
+    reasons = _guilty(in_earnest, passed)
     return [replace(site, reason=reasons.get(site, site.reason)) for site in sites]
 
 
@@ -84,18 +96,19 @@ def _guilty(check: Check, sites: Sequence[Site]) -> dict[Site, str]:
     return found | _guilty(check, rest)
 
 
-def _gone(sites: Sequence[Site]) -> dict[Site, list[int]]:
-    """Half of the channels of each site, the same every time but in no order."""
+def _some(sites: Sequence[Site]) -> list[dict[Site, list[int]]]:
+    """Channels to try: of each site the first half, the last half, and a half in no order."""
     dice = torch.Generator().manual_seed(0)
-    return {
-        s: torch.randperm(s.channels, generator=dice)[: s.channels // 2].tolist() for s in sites
-    }
+    orders = {site: torch.randperm(site.channels, generator=dice).tolist() for site in sites}
+    return [
+        {s: list(range(s.channels // 2)) for s in sites},
+        {s: list(range(s.channels // 2, s.channels)) for s in sites},
+        {s: order[: s.channels // 2] for s, order in orders.items()},
+    ]
 
 
-def _on_stage(stage: Stage, script: Script, sites: Sequence[Site]) -> str | None:
+def _on_stage(stage: Stage, script: Script, cuts: surgery.Indices) -> str | None:
     """What is wrong with a cut network whose layers say what those of the intact one say."""
-    gone = _gone(sites)
-    cuts = surgery.merged(gone)
 
     def rest(name: str, side: str, values: Tensor) -> Tensor:
         """What is left of what a layer of the intact network takes or gives."""
@@ -121,16 +134,15 @@ def _on_stage(stage: Stage, script: Script, sites: Sequence[Site]) -> str | None
     return DIFFERENT if wrong else None
 
 
-def _in_earnest(model: nn.Module, example: Inputs, sites: Sequence[Site]) -> str | None:
+def _in_earnest(model: nn.Module, example: Inputs, gone: dict[Site, list[int]]) -> str | None:
     """What is wrong with the answers of a cut network on the user's example."""
-    gone = _gone(sites)
     cuts = surgery.merged(gone)
 
     def answers(change: Callable[..., None], *args: object) -> list[Tensor]:
         with _restored(model, cuts), undone(model.modules()), torch.no_grad():
             change(model, *args)
-            with plain_paths(next(model.parameters()).device):
-                return flat_outputs(call(model, fresh(example)))
+            with plain_paths(device_of(model)):
+                return flat_outputs(call(model, example))
 
     intact = answers(lambda model: None)
     silent = answers(surgery.silence, gone)
@@ -142,6 +154,39 @@ def _in_earnest(model: nn.Module, example: Inputs, sites: Sequence[Site]) -> str
         return OUTPUTS
     different = any(differs(c, s, s - i) for c, s, i in zip(cut, silent, intact, strict=True))
     return DIFFERENT if different else None
+
+
+@torch.no_grad()
+def check_cut(
+    original: nn.Module, silent: nn.Module, cut: nn.Module, batches: Iterable[Inputs]
+) -> None:
+    """Refuse a cut network that does not say what the silenced one says on calibration data."""
+    networks = (original, silent, cut)
+    for index, batch in enumerate(batches):
+        inputs = map_tensors(lambda value: value.to(device_of(cut)), batch)
+        said = []
+        try:
+            for network in networks:
+                with undone(network.modules()), plain_paths(device_of(network)):
+                    said.append(flat_outputs(call(network, inputs)))
+        except Exception as error:  # of foreign code
+            what = f"fails ({type(error).__name__}: {str(error):.200})"
+        else:
+            few = [
+                1e2 * torch.finfo(t.dtype).eps * t if t.is_floating_point() else t for t in said[1]
+            ]
+            scales = (
+                torch.cat([(s - o).flatten(), f.flatten()])
+                for o, s, f in zip(*said[:2], few, strict=True)
+            )
+            if not any(differs(c, s, k) for c, s, k in zip(said[2], said[1], scales, strict=True)):
+                continue
+            what = "differs from one that takes nothing of the channels that went"
+        raise ValueError(
+            f"the pruned network {what} on calibration batch {index}: forward() goes another way "
+            "there than for example_inputs; leave the layers around that alone (ignored_layers), "
+            "or give an example that goes the same way"
+        )
 
 
 def differs(one: Tensor, other: Tensor, scale: Tensor) -> bool:
