@@ -28,7 +28,7 @@ def flat_outputs(outputs: Any) -> list[Tensor]:
     """All tensors of a network's output, in order; whatever else is in it does not count."""
     if isinstance(outputs, Tensor):
         return [outputs]
-    if is_dataclass(outputs) and not isinstance(outputs, dict):
+    if is_dataclass(outputs) and not isinstance(outputs, Mapping):
         outputs = [getattr(outputs, field.name) for field in fields(outputs)]
     values = outputs.values() if isinstance(outputs, Mapping) else outputs
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
@@ -97,10 +97,7 @@ def first_pass(model: nn.Module, example: Inputs) -> Any:
     except Exception as error:
         dtypes = {p.dtype for p in model.parameters() if p.is_floating_point()}
         given = {v.dtype for v in tensors(example).values() if v.is_floating_point()}
-        cure = (
-            "give what one call of the model takes, samples first (x[None] adds a missing batch "
-            "axis)"
-        )
+        cure = "give what one call of the model takes, samples first (x[None] adds a batch axis)"
         if len(dtypes) == 1 and given - dtypes:
             (wanted,) = dtypes
             cure = (
@@ -108,10 +105,7 @@ def first_pass(model: nn.Module, example: Inputs) -> Any:
                 f".to({wanted}), or the model with .to({given.pop()})"
             )
         if isinstance(example, dict) and isinstance(error, TypeError):
-            cure = (
-                "a dict is given by keywords, model(**example_inputs); a forward() that takes the "
-                "dict itself needs a network around it whose forward(self, **batch) hands it on"
-            )
+            cure = "a forward() that takes a dict needs a network around it, with forward(**batch)"
         raise ValueError(
             f"model cannot take example_inputs, {described(example)} "
             f"({type(error).__name__}: {str(error):.300}); {cure}"

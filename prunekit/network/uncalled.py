@@ -63,8 +63,10 @@ def never_called(
         sides = [("out", name) for name in site.producers] + [("in", n) for n in site.consumers]
         widths = {width(modules[name], side) for side, name in sides}
         near = [n for n, m in idle.items() if widths & {width(m, "in"), width(m, "out")}]
-        cure = "take it out of the network, or give inputs that call it"
-        reason = f"{near[0]} is not called, and may have to do with its channels: {cure}"
-        found.append(replace(site, reason=site.reason or (reason if near else None)))
+        if near and site.reason is None:
+            cure = "take it out of the network, or give inputs that call it"
+            reason = f"{near[0]} is not called, and may have to do with its channels: {cure}"
+            site = replace(site, reason=reason)
+        found.append(site)
     why = "it is not called for example_inputs"
     return found + [Site(n, width(m, "out"), (n,), reason=why) for n, m in idle.items()]
