@@ -54,6 +54,10 @@ MOVED = {
     "clamped in place": (lambda y: y.clamp_(-1, 1), 8, singles(*range(8))),
     "signs": (lambda y: y.sign() * y.abs().sqrt(), 8, singles(*range(8))),
     "signs alone": (lambda y: y.sign(), 8, singles(*range(8))),
+    "a norm and its signs": (
+        nn.Sequential(nn.BatchNorm2d(8), nn.Hardtanh(0, 1), nn.Threshold(0.5, 0)),
+        *(8, singles(*range(8))),
+    ),
 }
 MIXED = {  # or in places that depend on how many there are
     "roll": lambda y: y.roll(1, 1),

@@ -98,7 +98,8 @@ def _arrivals(marker: Marker, sources: Sequence[Source]) -> tuple[Arrivals, list
         blocked += _read(marker, together, reached, found)
     for together in _apart(blocked, reached):
         _one_by_one(marker, together, reached, found)
-    return found, [s for s in sources if not reached[s] and s.key not in found.outside]
+    seen = {source for source in sources if reached[source].keys() & marker.stage.layers.keys()}
+    return found, [s for s in sources if s not in seen and s.key not in found.outside]
 
 
 def _apart(sources: Iterable[Source], reached: dict[Source, Arrived]) -> list[list[Source]]:
