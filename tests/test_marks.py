@@ -295,3 +295,39 @@ def test_the_network_is_not_touched_by_marks():
     before = copy.deepcopy(model.state_dict())
     pk.find_sites(model, ONE)
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+class Masked(nn.Module):
+    """Logits, some of them masked."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.b = nn.Linear(5, 12), nn.Linear(12, 4)
+
+    def forward(self, x):
+        z = self.b(self.a(x).relu())
+        return torch.cat([z[:, :3], torch.full_like(z[:, 3:], float("-inf"))], 1)
+
+
+def test_a_mask_of_infinity_is_the_same_before_and_after():
+    x = torch.randn(30, 5)
+    ratios = pk.optimize_ratios(Masked(), x[:1], x, target_macs=0.6, step=0.25, progress=False)
+    assert ratios.widths["a"] < 12 and all(d < float("inf") for d in ratios.curves["a"].values())
+
+
+class Transposed(nn.Module):
+    """A linear layer with its weight the other way round."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(5, 7))
+
+    def forward(self, x):
+        return x @ self.weight
+
+
+def test_a_layer_that_is_not_known_is_named_with_the_cure():
+    model = nn.Sequential(Transposed(), nn.ReLU(), nn.Linear(7, 2))
+    with pytest.raises(ValueError, match="0: it is a Transposed, which .* put a torch.nn.Linear"):
+        pk.prune(model, torch.randn(1, 5), torch.randn(9, 5), pruning_ratio=0.5, progress=False)

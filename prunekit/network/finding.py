@@ -21,7 +21,7 @@ from prunekit.network.inputs import Inputs, check_example, first_pass, flat_outp
 from prunekit.network.layers import LAYERS, width
 from prunekit.network.sites import ConsumerInputs, Site
 from prunekit.network.structure import Structure
-from prunekit.network.uncalled import as_called, as_trained, never_called
+from prunekit.network.uncalled import as_called, as_trained, never_called, unknown
 from prunekit.network.verify import verified
 
 __all__ = ["ConsumerInputs", "Site", "find_sites", "ignored_names", "only_consumer"]
@@ -122,7 +122,7 @@ def find_sites(
         reason = f"the network cannot be marked ({type(error).__name__}: {error})"[:160]
         sizes = {name: width(original.get_submodule(name), "out") for name in calls}
         return [Site(name, sizes[name], (name,), reason=reason) for name in calls]
-    sites = never_called(original, sites, structure.calls, structure.read)
+    sites = never_called(original, sites, structure.calls, structure.read) + unknown(original)
     sites = [_unless_ignored(site, ignored) for site in sites]
     hopeful = [site for site in sites if site.reason is None]
     precise = _precise(original, example, torch.float64)

@@ -18,7 +18,9 @@ from prunekit.network.inputs import Inputs
 from prunekit.network.layers import LAYERS, width
 from prunekit.network.sites import Site
 
-__all__ = ["as_called", "as_trained", "never_called"]
+__all__ = ["as_called", "as_trained", "never_called", "unknown"]
+
+CURE = "which prunekit does not know: put a torch.nn.Linear with its weight in its place"
 
 
 def as_trained(model: nn.Module, example: Inputs, calls: Mapping[str, int]) -> nn.Module:
@@ -70,3 +72,15 @@ def never_called(
         found.append(site)
     why = "it is not called for example_inputs"
     return found + [Site(n, width(m, "out"), (n,), reason=why) for n, m in idle.items()]
+
+
+def unknown(model: nn.Module) -> list[Site]:
+    """Modules that look like layers and are none that is known, such as Conv1D of transformers."""
+    return [
+        Site(name, weight.shape[1], (name,), reason=f"it is a {type(module).__name__}, {CURE}")
+        for name, module in model.named_modules()
+        if isinstance(weight := getattr(module, "weight", None), nn.Parameter)
+        and weight.ndim == 2
+        and not isinstance(module, LAYERS)
+        and not type(module).__module__.startswith("torch.nn")
+    ]
