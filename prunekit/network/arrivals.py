@@ -2,14 +2,16 @@
 
 First each layer's first channel is marked, then all its others. Where both reach the same inputs,
 the layer's channels are mixed on their way, by a norm over channels for instance. The other layers
-share passes, as long as their marks do not meet. In pass b those channels are marked whose number
-has bit b, then those whose number has not: an input that is reached in one of both, for every b,
-takes one channel, and its number can be read off. Where inputs take several channels, as behind
-attention or a norm over groups, channels are marked one by one.
+share passes, as long as their marks do not meet. Each channel is marked in passes of its own, so
+many of them for every channel: an input that is reached in as many takes one channel, whose number
+can be read off; one that is reached in more takes several. There, as behind attention or a norm
+over groups, channels are marked one by one.
 """
 
 from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations, count, islice
+from math import comb
 
 import torch
 from torch import Tensor
@@ -125,31 +127,37 @@ def _read(
     marker: Marker, sources: Sequence[Source], reached: dict[Source, Arrived], found: Arrivals
 ) -> list[Source]:
     """Read the numbers of channels off the inputs; those sources of which several meet at one."""
-    bits = max((source.size - 1).bit_length() for source in sources)
-    several: set[Source] = set()
-    number: dict[str, Tensor] = {}  # of the channel that an input takes
-    single: dict[str, Tensor] = {}
-    for bit in range(bits):
-        has = {source: (torch.arange(source.size) >> bit & 1).bool() for source in sources}
-        ones, _ = marker.arrivals(has)
-        zeros, _ = marker.arrivals({source: ~mask for source, mask in has.items()})
-        for name in {name for source in sources for name in reached[source]}:
-            size = len(next(r[name] for r in map(reached.get, sources) if name in r))
-            nothing = torch.zeros(size, dtype=torch.bool)
-            one, zero = ones.get(name, nothing), zeros.get(name, nothing)
-            number[name] = number.get(name, 0) + (one.long() << bit)
-            single[name] = single.get(name, True) & (one ^ zero)
+    codes, passes = _codes(max(source.size for source in sources))
+    number: dict[str, Tensor] = {}  # in which passes an input is reached
+    for bit in range(passes):
+        marks = {source: (codes[: source.size] >> bit & 1).bool() for source in sources}
+        for name, hit in marker.arrivals(marks)[0].items():
+            number[name] = number.get(name, 0) + (hit.long() << bit)
+    several: list[Source] = []
     for source in sources:
+        edges = []
         for name, hit in reached[source].items():
             inputs = hit.nonzero()[:, 0]
-            if source.size > 1 and not single[name][inputs].all():
-                several.add(source)
-        if source not in several:
-            for name, hit in reached[source].items():
-                inputs = hit.nonzero()[:, 0]
-                channels = number[name][inputs] if source.size > 1 else torch.zeros_like(inputs)
-                found.edges.append((source, channels, name, inputs))
-    return [source for source in sources if source in several]
+            code = number.get(name, torch.zeros_like(hit, dtype=torch.long))[inputs]
+            channels = torch.searchsorted(codes[: source.size].contiguous(), code)
+            channels = channels.clamp(max=source.size - 1)
+            if torch.equal(codes[channels], code):
+                edges.append((source, channels, name, inputs))
+        if len(edges) == len(reached[source]):
+            found.edges += edges
+        else:
+            several.append(source)
+    return several
+
+
+def _codes(size: int) -> tuple[Tensor, int]:
+    """For each of ``size`` channels the passes in which it is marked, as bits; and how many.
+
+    All are equally many, so what two channels reach together is reached in more passes than that.
+    """
+    passes = next(n for n in count() if comb(n, n // 2) >= size)
+    sets = islice(combinations(range(passes), passes // 2), size)
+    return torch.tensor(sorted(sum(1 << bit for bit in bits) for bits in sets)), passes
 
 
 def _one_by_one(

@@ -14,7 +14,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.backends.cuda import (
+    enable_flash_sdp,
+    enable_mem_efficient_sdp,
+    flash_sdp_enabled,
+    mem_efficient_sdp_enabled,
+)
 from torch.nn.modules.batchnorm import _NormBase
 
 from prunekit.network.called import is_depthwise
@@ -25,6 +30,11 @@ __all__ = ["Script", "Stage", "axis", "plain_paths", "undone"]
 
 # modules that pass channels on one by one, each with a parameter of its own
 PASSING = (_NormBase, nn.GroupNorm, nn.PReLU)
+
+FUSED = (
+    (flash_sdp_enabled, enable_flash_sdp),
+    (mem_efficient_sdp_enabled, enable_mem_efficient_sdp),
+)
 
 Listen = Callable[[str, int, Tensor], None]  # name of a layer, number of the call, what it takes
 
@@ -56,7 +66,7 @@ class Stage:
     """
 
     def __init__(self, model: nn.Module, example: Inputs) -> None:
-        self.model, self.example = model, example
+        self.model, self.example, self._state = model, example, _State(model.modules())
         modules = dict(model.named_modules())
         layers = {name: m for name, m in modules.items() if isinstance(m, LAYERS)}
         self.layers = {name: m for name, m in layers.items() if not is_depthwise(m)}
@@ -119,38 +129,53 @@ class Stage:
 
             return forward
 
-        with undone(self.model.modules()), plain_paths(device_of(self.model)):
-            for name, module in (*self.layers.items(), *self.passing.items()):
-                vars(module)["forward"] = actor(name, module.forward)
-            for module in () if shifts else self.passing.values():
-                for values, key in (
-                    (module._parameters, "bias"),
-                    (module._buffers, "running_mean"),
-                ):
+        try:
+            with plain_paths(device_of(self.model)):
+                for name, module in (*self.layers.items(), *self.passing.items()):
+                    vars(module)["forward"] = actor(name, module.forward)
+                if not shifts:
+                    self._without_shifts()
+                return flat_outputs(call(self.model, self.example))
+        finally:
+            self._state.restore()
+
+    def _without_shifts(self) -> None:
+        for module in self.passing.values():
+            for values in (module._parameters, module._buffers):
+                for key in ("bias", "running_mean"):
                     if values.get(key) is not None:
                         values[key] = torch.zeros_like(values[key])
-            return flat_outputs(call(self.model, self.example))
 
 
-@contextmanager
-def undone(modules: Iterable[nn.Module]) -> Iterator[None]:
-    """Modules are as before afterwards: what they keep, and the numbers in their buffers."""
-    saved = [(m, dict(vars(m)), dict(m._parameters), dict(m._buffers)) for m in modules]
-    values = [
-        (b, b._version, b.clone()) for *_, kept in saved for b in kept.values() if b is not None
-    ]
-    try:
-        yield
-    finally:
-        for module, attributes, *both in saved:
+class _State:
+    """What modules keep, and the numbers in their buffers, to be put back."""
+
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        self._kept = [(m, dict(vars(m)), dict(m._parameters), dict(m._buffers)) for m in modules]
+        buffers = (b for *_, kept in self._kept for b in kept.values() if b is not None)
+        self._values = {b: (b._version, b.clone()) for b in buffers}
+
+    def restore(self) -> None:
+        for module, attributes, *both in self._kept:
             for kept, old in zip((module._parameters, module._buffers), both, strict=True):
                 kept.clear()
                 kept.update(old)
             vars(module).clear()
             vars(module).update(attributes)
-        for buffer, version, value in values:
+        for buffer, (version, value) in self._values.items():
             if buffer._version != version:
                 buffer.copy_(value)
+                self._values[buffer] = buffer._version, value
+
+
+@contextmanager
+def undone(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Modules are as before afterwards."""
+    state = _State(modules)
+    try:
+        yield
+    finally:
+        state.restore()
 
 
 @contextmanager
@@ -158,12 +183,14 @@ def plain_paths(device: torch.device) -> Iterator[None]:
     """Layers are called one by one, not fused, and the same dice are thrown every time."""
     usual = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
+    fused = [enabled() for enabled, _ in FUSED]
+    for _, enable in FUSED:  # fused attention may swallow NaN
+        enable(False)
     try:
-        with (
-            torch.random.fork_rng([device] if device.type == "cuda" else []),
-            sdpa_kernel(SDPBackend.MATH),
-        ):
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(0)
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(usual)
+        for (_, enable), was in zip(FUSED, fused, strict=True):
+            enable(was)
