@@ -53,6 +53,8 @@ MOVED = {
     ),
     "clamped in place": (lambda y: y.clamp_(-1, 1), 8, singles(*range(8))),
     "signs": (lambda y: y.sign() * y.abs().sqrt(), 8, singles(*range(8))),
+    "one slope for all": (nn.PReLU(), 8, singles(*range(8))),
+    "a slope for each": (nn.PReLU(8), 8, singles(*range(8))),
     "signs alone": (lambda y: y.sign(), 8, singles(*range(8))),
     "a norm and its signs": (
         nn.Sequential(nn.BatchNorm2d(8), nn.Hardtanh(0, 1), nn.Threshold(0.5, 0)),

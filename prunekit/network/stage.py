@@ -73,7 +73,8 @@ class Stage:
         self.passing = {
             name: m
             for name, m in modules.items()
-            if isinstance(m, PASSING) or (name in layers and is_depthwise(m))
+            if (isinstance(m, PASSING) and getattr(m, "num_parameters", 2) > 1)
+            or (name in layers and is_depthwise(m))
         }
 
     def write(self) -> Script:
