@@ -94,7 +94,7 @@ class Marker:
         try:
             outputs = self.stage.play(say, listen)
         finally:
-            for tensor, old in filter(None, kept):
+            for tensor, old in filter(None, reversed(kept)):  # one may be marked twice
                 tensor.copy_(old)
         pairs = zip(outputs, self.script.outputs, strict=True)
         return arrived, any(
