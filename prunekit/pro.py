@@ -80,9 +80,10 @@ def output_error(z: Sequence[Tensor], z0: Sequence[Tensor], criterion: str = "ms
     criterion : "mse" in squared units of the outputs; "kl" of the classes in dimension 1, in nats
     """
     if criterion == "mse":
-        # D = mean ‖z − z₀‖²
+        # D = mean ‖z − z₀‖²; a mask of −∞ in both is no difference
         total = sum(
-            (a.double() - b.double()).square().sum().item() for a, b in zip(z, z0, strict=True)
+            (a.double() - b.double()).where(a != b, 0.0).square().sum().item()
+            for a, b in zip(z, z0, strict=True)
         )
         return total / len(z0[0])
     if len(z) != 1 or z[0].ndim < 2:

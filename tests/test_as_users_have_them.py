@@ -10,7 +10,6 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 import prunekit as pk
-from prunekit.network import graph
 
 from .networks import TwoInputs, chain
 
@@ -388,37 +387,3 @@ def test_computed_weights_are_left_alone_with_the_cure(norm):
     reasons = [site.reason for site in pk.find_sites(nn.Sequential(*layers), x[:2])]
     cure = "remove_weight_norm" if norm == "hook" else "remove_parametrizations"
     assert cure in reasons[0] and cure in reasons[1] and reasons[2] is None
-
-
-def test_a_trace_that_never_ends_is_given_up(monkeypatch):
-    def forever(*_):
-        while True:
-            pass
-
-    monkeypatch.setattr(graph, "TIME_LIMIT", 0.2)
-    monkeypatch.setattr("prunekit.network.structure.trace", forever)
-    before = threads()
-    sites = pk.find_sites(chain(), ONE)
-    assert sites and all("no end after 0.2 seconds" in site.reason for site in sites)
-    with pytest.raises(ValueError, match=r"no channels that can be pruned:\n.*no end after"):
-        prune(chain())
-    assert threads() == before
-
-
-def test_an_interrupt_while_tracing_leaves_no_thread(monkeypatch):
-    def forever(*_):
-        while True:
-            pass
-
-    before = threads()
-    monkeypatch.setattr("prunekit.network.structure.trace", forever)
-    wait = threading.Thread.join
-
-    def join(self, timeout=None):
-        monkeypatch.setattr(threading.Thread, "join", wait)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(threading.Thread, "join", join)
-    with pytest.raises(KeyboardInterrupt):
-        pk.find_sites(chain(), ONE)
-    assert threads() == before

@@ -23,7 +23,7 @@ EXTRAS = {
 }
 # what the lock and conda bring: all of it; an extra may hold another one, as prunekit[course]
 WANTED = [one for one in [*CORE, *sum(EXTRAS.values(), [])] if one.name != "prunekit"]
-IMPORTED_AS = {"torch-pruning": "torch_pruning", "scikit-learn": "sklearn", "pillow": "PIL"}
+IMPORTED_AS = {"scikit-learn": "sklearn", "pillow": "PIL"}
 every_dependency = pytest.mark.parametrize("wanted", WANTED, ids=lambda wanted: wanted.name)
 
 

@@ -13,11 +13,8 @@ from tests.zoo import ZOO, call, duplicate
 
 # no channels to prune, and why
 NOTHING = {
-    "shufflenet_v2": "channels change places",
     "shufflenet_v1": "the only free channels are residual streams",
-    "split_paths": "the only free channels are residual streams",
-    "tied_autoencoder": "all weights are shared",
-    "llama": "gates, rotations and norms over channels",
+    "tied_autoencoder": "a weight is used twice",
 }
 NAMES = [name for name in ZOO if name not in NOTHING]
 
@@ -25,7 +22,7 @@ NAMES = [name for name in ZOO if name not in NOTHING]
 RESIDUAL = [
     *("resnet_basic", "resnet_bottleneck", "resnext", "resnet_preactivation", "senet_linear"),
     *("senet_conv", "efficientnet", "mobilenet_v2", "unet_interpolated", "causal"),
-    *("shufflenet_v1", "split_paths"),
+    *("shufflenet_v1", "split_paths", "resnet_padded"),
 ]
 # A layer that takes one position of as many columns as there would be samples cannot tell which
 # channels are copies.

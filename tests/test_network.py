@@ -69,7 +69,7 @@ def test_reasons(model, example, name, reason):
 
 
 class Rolled(nn.Module):
-    """Channels that change places behind the tracer's back."""
+    """Channels that change places."""
 
     def __init__(self):
         super().__init__()
@@ -98,7 +98,7 @@ def test_tied_weights_are_left_alone():
     assert all("shares its weights" in sites[name].reason for name in ("0", "1", "2"))
 
 
-def test_circular_padding_does_not_stall_the_trace():
+def test_circular_padding_changes_no_structure():
     conv = nn.Conv2d(8, 4, 3, padding=1, padding_mode="circular")
     model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), conv)
     assert by_name(model, IMAGE)["0"].reason is None

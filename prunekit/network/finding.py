@@ -1,27 +1,28 @@
 """Where a network can be pruned: channels, who makes them, who takes them, or why not.
 
-The structure is traced by torch-pruning's dependency graph, on a copy, once. What comes out is
-data: a `Site` names the modules to cut and which of their indices belong to each channel, so that
-`prunekit.network.surgery` can cut any copy without tracing again. Every site without a reason
+Channels are marked on a copy, and seen where they arrive (`prunekit.network.marking`). What comes
+out is data: a `Site` names the modules to cut and which of their indices belong to each channel, so
+that `prunekit.network.surgery` can cut any copy without marking again. Every site without a reason
 against it is then put to the test: channels removed must act exactly as those channels silenced.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.fx import GraphModule
 
-from prunekit.network.attention import heads
+from prunekit.network.called import called_layers, is_depthwise
 from prunekit.network.given import frozen_copy, has_hooks, undisturbed
-from prunekit.network.graph import bounded, called_layers, is_depthwise
 from prunekit.network.inputs import Inputs, check_example, first_pass, flat_outputs, map_tensors
 from prunekit.network.layers import LAYERS, width
 from prunekit.network.sites import ConsumerInputs, Site
 from prunekit.network.structure import Structure
-from prunekit.network.verify import verify
+from prunekit.network.uncalled import as_called, as_trained, never_called, unknown
+from prunekit.network.verify import verified
 
 __all__ = ["ConsumerInputs", "Site", "find_sites", "ignored_names", "only_consumer"]
 
@@ -31,7 +32,9 @@ def only_consumer(model: nn.Module, name: str, example: Inputs) -> ConsumerInput
     layer = model.get_submodule(name)
     if not isinstance(layer, LAYERS) or is_depthwise(layer):
         return None
-    site = Structure(model, example).site(name, residual=False)
+    called_layers(model, example)  # or an error in the terms of the caller
+    sites = Structure(model, example).sites(residual=False)
+    site = next(site for site in sites if name in site.producers)
     return site.consumer_inputs[0] if len(site.consumer_inputs) == 1 else None
 
 
@@ -98,54 +101,69 @@ def find_sites(
     -----
     The network is looked at without DataParallel or ``torch.compile`` around it; names are those
     inside. Working copies have no hooks; hooks that change what the network says are refused.
-    What torch-pruning cannot trace, or not within half a minute, is left alone with that reason.
+    Layers that are not called are listed after the others, with that reason.
     """
     example = check_example(example_inputs, model)
     ignored = ignored_names(model, ignored_layers)
-    original, example = _precise(model, example)
+    if isinstance(model, GraphModule) and not any(isinstance(m, LAYERS) for m in model.modules()):
+        raise TypeError(
+            "model is a graph without layers, as torch.export makes it: prune the network that was "
+            "exported, and export it again"
+        )
+    try:
+        original, example = _precise(model, example)
+    except ValueError as error:
+        raise _hooked(model, error) from error.__cause__
     _check_hooks(model, original, example)
     calls = called_layers(original, example)
     try:
-        structure = Structure(original, example)
+        structure = Structure(as_trained(original, example, calls), example)
+        sites = [as_called(site, calls) for site in structure.sites(prune_residual)]
     except Exception as error:  # of foreign code, on a network that nobody has seen
-        reason = f"the network could not be traced ({_words(error)})"
+        reason = f"the network cannot be marked ({type(error).__name__}: {error})"[:160]
         sizes = {name: width(original.get_submodule(name), "out") for name in calls}
         return [Site(name, sizes[name], (name,), reason=reason) for name in calls]
-    sites = heads(original, structure.calls)
-    seen = {name for site in sites for name in site.producers}
-    late = 0
-    for name in calls:
-        if name in seen or is_depthwise(structure.modules[name]):
-            continue
-        try:
-            if late > 1:
-                raise TimeoutError("tracing other layers took too long")
-            site = bounded(lambda n=name: structure.site(n, prune_residual))
-        except Exception as error:
-            late += isinstance(error, TimeoutError)
-            reason = f"its channels could not be traced ({_words(error)})"
-            site = Site(name, width(structure.modules[name], "out"), (name,), reason=reason)
-        seen |= {*site.producers}
-        sites.append(site)
-    return [_judged(site, original, example, ignored) for site in _sorted(sites, calls)]
+    sites = never_called(original, sites, structure.calls, structure.read) + unknown(original)
+    sites = [_unless_ignored(site, ignored) for site in sites]
+    hopeful = [site for site in sites if site.reason is None]
+    precise = _precise(original, example, torch.float64)
+    tested = verified(structure.stage, structure.marker.script, *precise, hopeful)
+    found = dict(zip(hopeful, tested, strict=True))
+    return [found.get(site, site) for site in sites]
 
 
-def _precise(model: nn.Module, example: Inputs) -> tuple[nn.Module, Inputs]:
-    """A frozen copy of a network and its input; in float32 instead of less, where that runs."""
-    low = (torch.float16, torch.bfloat16)
-    original = frozen_copy(model)
+def _unless_ignored(site: Site, ignored: set[str]) -> Site:
+    if ignored & {*site.producers, *site.consumers}:
+        return replace(site, reason="it is in ignored_layers")
+    return site
+
+
+def _precise(
+    model: nn.Module, example: Inputs, dtype: torch.dtype = torch.float32
+) -> tuple[nn.Module, Inputs]:
+    """A frozen copy of a network and its input, in ``dtype`` where that runs and is more."""
+    original, more = frozen_copy(model), torch.finfo(dtype).bits
     called_layers(original, example)
-    if not any(p.dtype in low for p in model.parameters()):
+    if all(torch.finfo(p.dtype).bits >= more for p in model.parameters() if p.is_floating_point()):
         return original, example
-    wide, inputs = (
-        frozen_copy(model).float(),
-        map_tensors(lambda value: value.float() if value.dtype in low else value, example),
-    )
+
+    def wide(value: Tensor) -> Tensor:
+        less = value.is_floating_point() and torch.finfo(value.dtype).bits < more
+        return value.to(dtype) if less else value
+
     try:
-        called_layers(wide, inputs)
-    except ValueError:  # its code asks for the dtype that it has
+        copy, inputs = frozen_copy(model).to(dtype), map_tensors(wide, example)
+        called_layers(copy, inputs)
+    except (ValueError, TypeError):  # its code, or its device, asks for the dtype that it has
         return original, example
-    return wide, inputs
+    return copy, inputs
+
+
+def _hooked(model: nn.Module, error: ValueError) -> ValueError:
+    """The same error, with what may have caused it: copies have no hooks."""
+    names = ", ".join(name or "the network itself" for name in has_hooks(model)[:4])
+    hint = f"; working copies have no hooks, and those on {names} may be what is missing: write "
+    return ValueError(f"{error}{hint}what they do into forward()") if names else error
 
 
 @torch.no_grad()
@@ -162,19 +180,3 @@ def _check_hooks(model: nn.Module, original: nn.Module, example: Inputs) -> None
             f"{', '.join(name or 'the network itself' for name in names[:4])}: remove them, or "
             "write what they do into forward(); hooks that only listen may stay"
         )
-
-
-def _sorted(sites: Iterable[Site], calls: Mapping[str, int]) -> list[Site]:
-    order = list(calls).index
-    return sorted(sites, key=lambda site: order(site.name))
-
-
-def _judged(site: Site, original: nn.Module, example: Inputs, ignored: set[str]) -> Site:
-    """The site with its reason: ignored, refused, or not what the trace says."""
-    if ignored & {*site.producers, *site.consumers}:
-        return replace(site, reason="it is in ignored_layers")
-    return replace(site, reason=site.reason or verify(original, site, example))
-
-
-def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"[:120]

@@ -3,7 +3,8 @@
 An *input* is what one call of the network takes: a tensor, a tuple of tensors, or a dict of them.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import torch
@@ -16,17 +17,22 @@ BATCH = 100  # images that go through a network at once while moments are collec
 
 
 def call(model: nn.Module, inputs: Inputs) -> Any:
-    """The network's output for one input, whatever form the input has."""
+    """The network's output for one input, whatever form it has; it may work on it in place."""
+    inputs = map_tensors(Tensor.clone, inputs)
     if isinstance(inputs, dict):
         return model(**inputs)
     return model(*inputs) if isinstance(inputs, tuple) else model(inputs)
 
 
 def flat_outputs(outputs: Any) -> list[Tensor]:
-    """All tensors of a network's output, in order."""
+    """All tensors of a network's output, in order; whatever else is in it does not count."""
     if isinstance(outputs, Tensor):
         return [outputs]
-    values = outputs.values() if isinstance(outputs, dict) else outputs
+    if is_dataclass(outputs) and not isinstance(outputs, Mapping):
+        outputs = [getattr(outputs, field.name) for field in fields(outputs)]
+    values = outputs.values() if isinstance(outputs, Mapping) else outputs
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        return []
     return [tensor for value in values for tensor in flat_outputs(value)]
 
 
@@ -91,16 +97,15 @@ def first_pass(model: nn.Module, example: Inputs) -> Any:
     except Exception as error:
         dtypes = {p.dtype for p in model.parameters() if p.is_floating_point()}
         given = {v.dtype for v in tensors(example).values() if v.is_floating_point()}
-        cure = (
-            "give what one call of the model takes, samples first (x[None] adds a missing batch "
-            "axis)"
-        )
+        cure = "give what one call of the model takes, samples first (x[None] adds a batch axis)"
         if len(dtypes) == 1 and given - dtypes:
             (wanted,) = dtypes
             cure = (
                 f"the model's parameters are {wanted}: convert example_inputs and calibration with "
                 f".to({wanted}), or the model with .to({given.pop()})"
             )
+        if isinstance(example, dict) and isinstance(error, TypeError):
+            cure = "a forward() that takes a dict needs a network around it, with forward(**batch)"
         raise ValueError(
             f"model cannot take example_inputs, {described(example)} "
             f"({type(error).__name__}: {str(error):.300}); {cure}"

@@ -39,7 +39,7 @@ class Source(Protocol):
 def statistics_of(site: Site, source: Source, options: Any) -> Statistics:
     """What a method gets to know of ``site``; nothing is computed before it asks."""
     model, n, first = source.model, site.channels, site.consumer_inputs[0]
-    filters, bias = _filters(model.get_submodule(site.name), site)
+    filters, bias = _filters(model.get_submodule(site.producers[0]), site)
     filter_scale, filter_shift = _norm(model, site.producer_norm, bias)
     if len(filter_scale) != n:  # bundles of channels have no norm of their own
         filter_scale, filter_shift = filters.new_ones(n), filters.new_zeros(n)
@@ -89,7 +89,7 @@ def _filters(producer: nn.Module, site: Site) -> tuple[Tensor, Tensor]:
     """A row of weights for each channel of a site, and the biases (channels,)."""
     weight = float64(producer.weight)
     weight = weight.transpose(0, 1) if isinstance(producer, TRANSPOSED) else weight
-    (cut,) = (c for c in site.cuts if (c.module, c.side) == (site.name, "out"))
+    (cut,) = (c for c in site.cuts if (c.module, c.side) == (site.producers[0], "out"))
     ids = torch.tensor(cut.indices, device=weight.device)  # (n, m)
     if groups_of(producer) > 1 and isinstance(producer, TRANSPOSED):
         ids = ids % len(weight)  # its weight holds the outputs of one group

@@ -1,123 +1,144 @@
-"""The structure of a network, as torch-pruning's graph tells it: one site per set of channels."""
+"""The structure of a network: one site per set of channels, from where marks arrive."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from prunekit.network.given import frozen_copy
-from prunekit.network.graph import (
-    behind,
-    bounded,
-    called_layers,
-    is_depthwise,
-    shared_weights,
-    trace,
-)
-from prunekit.network.inputs import Inputs
-from prunekit.network.layers import LAYERS, groups_of, is_plain, width
+from prunekit.network.arrivals import Arrivals, arrivals
+from prunekit.network.behind import behind
+from prunekit.network.called import shared_weights
+from prunekit.network.components import Group, Key, Tie, groups
+from prunekit.network.inputs import Inputs, map_tensors, tensors
+from prunekit.network.layers import groups_of, is_plain, width
+from prunekit.network.marking import Marker, Source, read_elsewhere
 from prunekit.network.sites import ConsumerInputs, Site
+from prunekit.network.stage import Stage, axis
+from prunekit.network.sums import added
 from prunekit.network.surgery import Cut
 
 __all__ = ["Structure"]
 
-# modules that pass channels on one by one
-PASSING = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.PReLU)
+TOGETHER = "its channels only go all together: removing some does not act as silencing them"
+# modules whose parameters belong to no single channel, or whose channels are mixed anyway
+MIXING = (nn.LayerNorm, nn.RNNBase, nn.MultiheadAttention)
 
 
 class Structure:
-    """A traced copy of a network, by names."""
+    """Which channels of a network hang together, and with what.
+
+    Attributes
+    ----------
+    calls : how often each module that takes channels is called, in the order of the forward pass
+    read : layers whose weights the network reads itself
+    """
 
     def __init__(self, model: nn.Module, example: Inputs) -> None:
-        copy = frozen_copy(model)
-        self.modules = dict(copy.named_modules())
-        self.names = {module: name for name, module in self.modules.items()}
-        self.calls = called_layers(copy, example)
+        if all(value.ndim and len(value) > 2 for value in tensors(example).values()):
+            example = map_tensors(lambda value: value[:2], example)  # they tell as much as many
+        self.stage = Stage(model, example)
+        self.marker = Marker(self.stage)
+        self.modules = dict(model.named_modules())
+        taken = self.marker.script.taken
+        self.calls = {name: len(values) for name, values in taken.items()}
+        self.behind = behind(model, example)
         self.shared = shared_weights(self.modules.values())
-        self.graph = bounded(lambda: trace(copy, example))
+        self.read = read_elsewhere(self.marker)
+        self.sizes: dict[Key, int] = {}
+        for side in ("out", "in"):
+            layers = (name for name in self.calls if name in self.stage.layers)
+            self.sizes |= {(name, side): width(self.modules[name], side) for name in layers}
+        for name in self.calls.keys() & self.stage.passing.keys():
+            dim = axis(self.modules[name], taken[name][0])
+            self.sizes[name, "out"] = taken[name][0].shape[dim]
+        made = [Source(*key, n) for key, n in self.sizes.items() if self._ends(key, "out")]
+        self.found = arrivals(self.marker, made)
 
-    def site(self, name: str, residual: bool) -> Site:
-        """Everything that has to be cut when channels of layer ``name`` go, or why it cannot be."""
-        cuts, adds, reason = self._traced(name)
-        layers = {
-            side: list(dict.fromkeys(c.module for c in cuts if self._ends(c, side)))
-            for side in ("out", "in")
-        }
-        producers = list(dict.fromkeys([name, *layers["out"]]))
-        if adds and len(producers) > 1 and not residual:
-            others = ", ".join(producers[1:4]) + (", …" if len(producers) > 4 else "")
-            reason = f"its channels are added to those of {others} (residual connection)"
-        bundles = self._bundles(width(self.modules[name], "out"), cuts)
-        cuts = tuple(cut.bundled(bundles) for cut in cuts)
-        order = list(self.calls).index
-        consumers = sorted(layers["in"], key=lambda name: order(name) if name in self.calls else 0)
-        reason = reason or self._refusal(producers, consumers, cuts, len(bundles))
-        inputs = [] if reason else [i for name in consumers for i in self._inputs(name, cuts)]
-        norm, _ = behind(self.graph, self.modules[name], self.names)
-        return Site(name, len(bundles), tuple(producers), tuple(inputs), norm, reason, cuts)
+    def sites(self, residual: bool) -> list[Site]:
+        """All sets of channels, with what has to be cut when some of them go, or why not."""
+        sites = self._sites(self.found, residual)
+        bare = arrivals(self.marker, [*self._bare(site for site in sites if site.reason is None)])
+        bare = bare.parted()  # a dimension whose entries are mixed is none of channels
+        return self._sites(self.found.plus(bare), residual) if bare.edges else sites
 
-    def _traced(self, name: str) -> tuple[list[Cut], bool, str | None]:
-        """All cuts, whether channels are added up on the way, and what speaks against it."""
-        layer, cuts, adds, reason = self.modules[name], [], False, None
-        n, knife = width(layer, "out"), self.graph.get_pruner_of_module(layer)
-        group = self.graph.get_pruning_group(layer, knife.prune_out_channels, list(range(n)))
-        for item in group:
-            dep, indices = item
-            module = dep.target.module
-            if module not in self.names:  # an operation or a bare parameter
-                function = dep.target.grad_fn
-                adds |= function is not None and function.name() in ("AddBackward0", "SubBackward0")
-                if isinstance(module, nn.Parameter):
-                    reason = "a bare parameter of the network is as wide as its channels"
+    def _ends(self, key: Key, side: str) -> bool:
+        """Whether a side is where a layer makes ("out") or takes ("in") channels."""
+        return key[1] == side and key[0] in self.stage.layers
+
+    def _bare(self, sites: Iterable[Site]) -> Iterator[Source]:
+        """Dimensions of bare parameters and buffers that are as wide as something in ``sites``."""
+        cuts = [cut.indices for site in sites for cut in site.cuts]
+        widths = {n for indices in cuts for n in (len(indices), sum(map(len, indices)))}
+        known = {*self.stage.layers, *self.stage.passing}
+        for name, module in self.modules.items():
+            if name in known or isinstance(module, MIXING):
                 continue
-            side = "out" if self.graph.is_out_channel_pruning_fn(dep.handler) else "in"
-            cuts.append(Cut.from_pairs(self.names[module], side, n, item.root_idxs, indices))
-            if not isinstance(module, (*LAYERS, *PASSING)):
-                kind = type(module).__name__
-                reason = f"{self.names[module]} is a {kind}, which is not supported"
-        return cuts, adds, reason
+            for key, tensor in (*module._parameters.items(), *module._buffers.items()):
+                if tensor is not None and tensor.is_floating_point():
+                    for dim, size in enumerate(tensor.shape):
+                        if size > 1 and size in widths:
+                            yield Source(name, f"{key}:{dim}", size)
 
-    def _ends(self, cut: Cut, side: str) -> bool:
-        """Whether a cut is of a layer that makes ("out") or takes ("in") channels."""
-        module = self.modules[cut.module]
-        return cut.side == side and isinstance(module, LAYERS) and not is_depthwise(module)
+    def _sites(self, found: Arrivals, residual: bool) -> list[Site]:
+        """Channels that look alike are a site; its name is that of the first layer to make them."""
+        ties = [*found.ties(self.stage.layers), *self._bundles()]
+        sets = groups(self.sizes | found.sizes, ties)
+        sets = [group for group in sets if any(self._ends(key, "out") for key in group)]
+        made, taken = (
+            [{k[0]: ids.flatten() for k, ids in one.items() if self._ends(k, side)} for one in sets]
+            for side in ("out", "in")
+        )
+        several = [i for i, sides in enumerate(made) if len(sides) > 1 and not residual]
+        sums = added(self.marker, [made[i] for i in several], [taken[i] for i in several])
+        is_sum = dict(zip(several, sums, strict=True))
+        sites, names = [], Counter()
+        for i, group in enumerate(sets):
+            name = next(iter(made[i]))
+            names[name] += 1  # channels of one layer may be of several kinds
+            name += f":{names[name]}" if names[name] > 1 else ""
+            sites.append(self._site(name, group, found, is_sum.get(i, False)))
+        return sites
 
-    def _bundles(self, n: int, cuts: Iterable[Cut]) -> list[list[int]]:
-        """Channels that can only go together: in a grouped convolution one of each group."""
-        keys: list[list[int]] = [[] for _ in range(n)]
-        alone = True
-        for cut in cuts:
-            layer = self.modules[cut.module]
-            if isinstance(layer, LAYERS) and groups_of(layer) > 1 and not is_depthwise(layer):
-                size, alone = width(layer, cut.side) // layer.groups, False
-                for channel, indices in enumerate(cut.indices):
-                    keys[channel] += [i % size for i in indices]
-        bundles: dict[Any, list[int]] = {}
-        for channel in range(n):
-            bundles.setdefault(channel if alone else tuple(keys[channel]), []).append(channel)
-        return list(bundles.values())
+    def _bundles(self) -> Iterator[Tie]:
+        """Of a grouped convolution, one channel of each group goes."""
+        for key in self.sizes:
+            layer = self.modules[key[0]]
+            if key[0] in self.stage.layers and groups_of(layer) > 1:
+                ids = torch.arange(width(layer, key[1]))
+                yield key, ids, key, ids % (len(ids) // groups_of(layer))
 
-    def _inputs(self, name: str, cuts: Iterable[Cut]) -> Iterable[ConsumerInputs]:
-        """What layer ``name`` takes of a site, group by group."""
+    def _site(self, name: str, group: Group, found: Arrivals, is_sum: bool) -> Site:
+        """One set of channels as a site."""
+        producers = [key[0] for key in group if self._ends(key, "out")]
+        consumers = [key[0] for key in group if self._ends(key, "in")]
+        others = ", ".join(producers[1:4]) + (", …" if len(producers) > 4 else "")
+        reason = f"its channels are added to those of {others} (residual connection)"
+        reason = reason if is_sum else self._refusal(producers, consumers, group, found)
+        n = len(group[producers[0], "out"])
+        if n == 1 and reason:  # as many as the layer makes, if they only go together
+            n = group[producers[0], "out"].numel()
+        cuts = tuple(Cut(*key, tuple(map(tuple, ids.tolist()))) for key, ids in group.items())
+        inputs = [] if reason else [i for c in consumers for i in self._inputs(c, group[c, "in"])]
+        norm, _ = self.behind.get(producers[0], (None, False))
+        return Site(name, n, tuple(producers), tuple(inputs), norm, reason, cuts)
+
+    def _inputs(self, name: str, ids: Tensor) -> Iterator[ConsumerInputs]:
+        """What layer ``name`` takes of a site, ids (n, m), group by group."""
         layer = self.modules[name]
         size = width(layer, "in") // groups_of(layer)
-        (cut,) = (cut for cut in cuts if cut.module == name and cut.side == "in")
-        norm, relu = behind(self.graph, layer, self.names)
+        norm, relu = self.behind.get(name, (None, False))
         for group in range(groups_of(layer)):
-            mine = [[i for i in ids if i // size == group] for ids in cut.indices]
-            if any(mine):
-                channels, calls = torch.tensor(mine), self.calls[name]
-                yield ConsumerInputs(name, group, channels, size, calls, norm, relu)
+            mine = ids[ids // size == group].view(len(ids), -1)
+            if mine.numel():
+                yield ConsumerInputs(name, group, mine, size, self.calls[name], norm, relu)
 
     def _refusal(
-        self, producers: list[str], consumers: list[str], cuts: Iterable[Cut], n: int
+        self, producers: list[str], consumers: list[str], group: Group, found: Arrivals
     ) -> str | None:
         """Why a site cannot be pruned, as far as its structure tells."""
         for name in (*producers, *consumers):
             layer = self.modules[name]
-            if name not in self.calls:
-                return f"{name} is never called"
             if hasattr(layer, "parametrizations"):
                 return (
                     f"{name} is parametrised: bake the weights in first, with "
@@ -132,11 +153,18 @@ class Structure:
                 return f"{name} is a {type(layer).__name__} with a forward of its own"
             if layer.weight in self.shared:
                 return f"{name} shares its weights with another layer"
-        if not consumers:
+            if name in self.read:
+                return f"forward() reads the weight of {name} itself, beside calling it"
+        if found.outside & group.keys():
             return "its channels are outputs of the network"
-        if n < 2:
-            return "it has a single channel"
-        for cut in cuts:
-            if len({len(ids) for ids in cut.indices}) > 1:
-                return f"{cut.module} does not treat all of its channels alike"
+        if found.mixed & group.keys():
+            return (
+                "removing channels does not act as silencing them: they are mixed on their way, by "
+                "a norm or softmax over channels, or by a layer that prunekit does not know"
+            )
+        if not consumers:
+            return "its channels arrive nowhere that can be seen"
+        if len(group[producers[0], "out"]) < 2:
+            alone = group[producers[0], "out"].numel() == 1
+            return "it has a single channel" if alone else TOGETHER
         return None

@@ -1,9 +1,7 @@
 """Taking channels out of a network: silencing them, and cutting them away for good.
 
 Both act in place on the network given; `prunekit.prune` hands them copies. What to cut is data (a
-`Cut` per module, merged to `Indices`), so the same plan can be replayed on any copy. The knife
-itself, which knows how weights, biases and running statistics of each kind of layer shrink, is
-torch-pruning's.
+`Cut` per module, merged to `Indices`), so the same plan can be replayed on any copy.
 """
 
 from collections import defaultdict
@@ -12,15 +10,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
-from torch import nn
-from torch_pruning import ops
-from torch_pruning.pruner.function import PrunerBox
+from torch import Tensor, nn
 
-from prunekit.network.layers import silence_inputs
+from prunekit.network.called import is_depthwise
+from prunekit.network.layers import LAYERS, TRANSPOSED, groups_of, silence_inputs
 
 __all__ = ["Cut", "Indices", "cut_out", "merged", "remove", "silence"]
 
 Indices = dict[str, dict[str, list[int]]]  # module → side → indices there that go, ascending
+
+COUNTS = ("num_features", "num_channels", "num_parameters")  # what norms and PReLU call their width
 
 
 @dataclass(frozen=True)
@@ -30,29 +29,14 @@ class Cut:
     Attributes
     ----------
     module : its name
-    side : "out" (what it makes), "in" (what it hears), or the name of a count that the module keeps
-        of them, such as ``num_heads``
+    side : "out" (what it makes), "in" (what it takes), ``name:dim`` for a dimension of a parameter
+        or buffer of its own, or the name of a number that the module keeps, such as ``num_heads``
     indices : for each channel, the indices on that side; several where an image was flattened
     """
 
     module: str
     side: str
     indices: tuple[tuple[int, ...], ...]
-
-    @classmethod
-    def from_pairs(
-        cls, module: str, side: str, channels: int, roots: Iterable[int], indices: Iterable[int]
-    ) -> "Cut":
-        """Group ``indices`` by the channel (``roots``) that each belongs to."""
-        owned: dict[int, list[int]] = defaultdict(list)
-        for root, index in zip(roots, indices, strict=True):
-            owned[root].append(index)
-        return cls(module, side, tuple(tuple(sorted(owned[c])) for c in range(channels)))
-
-    def bundled(self, bundles: Sequence[Sequence[int]]) -> "Cut":
-        """The same cut when channels go in bundles, each of them counting as one."""
-        joined = (sorted(i for c in bundle for i in self.indices[c]) for bundle in bundles)
-        return Cut(self.module, self.side, tuple(map(tuple, joined)))
 
 
 class HasCuts(Protocol):
@@ -77,7 +61,7 @@ def merged(channels: Mapping[HasCuts, Iterable[int]]) -> Indices:
 
 @torch.no_grad()
 def silence(model: nn.Module, channels: Mapping[HasCuts, Iterable[int]]) -> None:
-    """Zero the weights by which consumers listen to ``channels`` (site → ids), in place."""
+    """Zero the weights by which consumers take ``channels`` (site → ids), in place."""
     for name, sides in merged(channels).items():
         if "in" in sides:
             silence_inputs(model.get_submodule(name), sides["in"])
@@ -88,17 +72,64 @@ def remove(model: nn.Module, channels: Mapping[HasCuts, Iterable[int]]) -> None:
     cut_out(model, merged(channels))
 
 
+@torch.no_grad()
 def cut_out(model: nn.Module, indices: Indices) -> None:
     """Cut ``indices`` out of every module that they name, in place; what is frozen stays so."""
     for name, sides in indices.items():
         module = model.get_submodule(name)
-        flags = {key: p.requires_grad for key, p in module.named_parameters(recurse=False)}
-        kind = ops.module2type(module)
-        knife = PrunerBox[kind] if kind in PrunerBox else None
         for side, gone in sides.items():
-            if side not in ("in", "out"):  # a count, of heads for instance
+            key, _, dim = side.partition(":")
+            if dim:
+                _shrink(module, key, int(dim), gone)
+            elif side not in ("in", "out"):  # a number, of heads for instance
                 setattr(module, side, getattr(module, side) - len(gone))
-                continue
-            (knife.prune_out_channels if side == "out" else knife.prune_in_channels)(module, gone)
-        for key, parameter in module.named_parameters(recurse=False):  # new ones, made by the knife
-            parameter.requires_grad_(flags[key])
+            elif not isinstance(module, LAYERS):
+                _cut_norm(module, gone)
+            elif is_depthwise(module):
+                _cut_depthwise(module, gone)
+            else:
+                _cut_layer(module, side, gone)
+
+
+def _cut_layer(layer: nn.Module, side: str, gone: Sequence[int]) -> None:
+    """A layer takes or makes fewer channels."""
+    dim = (side == "in") != isinstance(layer, TRANSPOSED)  # weights are (out, in) or (in, out)
+    size = layer.weight.shape[dim]  # of one group, where that side counts within groups
+    _shrink(layer, "weight", int(dim), {i % size for i in gone} if dim else gone)
+    if side == "out":
+        _shrink(layer, "bias", 0, gone)
+    kind = "features" if isinstance(layer, nn.Linear) else "channels"
+    setattr(layer, f"{side}_{kind}", getattr(layer, f"{side}_{kind}") - len(gone))
+
+
+def _cut_depthwise(layer: nn.Module, gone: Sequence[int]) -> None:
+    """A layer filters fewer channels, each on its own."""
+    for key in ("weight", "bias"):
+        _shrink(layer, key, 0, gone)
+    layer.groups = layer.in_channels = layer.out_channels = groups_of(layer) - len(gone)
+
+
+def _cut_norm(module: nn.Module, gone: Sequence[int]) -> None:
+    """A norm or an activation with a parameter per channel has fewer of them."""
+    count = next(key for key in COUNTS if hasattr(module, key))
+    size = getattr(module, count)
+    for key, tensor in (*module._parameters.items(), *module._buffers.items()):
+        if tensor is not None and tensor.ndim and len(tensor) == size:
+            _shrink(module, key, 0, gone)
+    if isinstance(module, nn.GroupNorm):  # its groups keep their size
+        module.num_groups = (size - len(gone)) * module.num_groups // size
+    setattr(module, count, size - len(gone))
+
+
+def _shrink(module: nn.Module, key: str, dim: int, gone: Iterable[int]) -> None:
+    """Take indices out of one dimension of a tensor of a module; frozen or not, as it was."""
+    tensor: Tensor | None = getattr(module, key)
+    if tensor is None:
+        return
+    kept = sorted({*range(tensor.shape[dim])} - {*gone})
+    small = tensor.index_select(dim, torch.tensor(kept, device=tensor.device))
+    if tensor.ndim == 4 and not tensor.is_contiguous():
+        small = small.contiguous(memory_format=torch.channels_last)
+    if isinstance(tensor, nn.Parameter):
+        small = nn.Parameter(small, requires_grad=tensor.requires_grad)
+    setattr(module, key, small)

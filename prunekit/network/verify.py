@@ -1,95 +1,210 @@
-"""Is a site what the trace says it is? Channels removed must act exactly as channels silenced."""
+"""Is a site what the marks say it is? Channels removed must act exactly as channels silenced.
 
-from collections.abc import Callable, Iterable, Iterator
+Two things are looked at, for all sites at once. On the stage, where layers say what they are told,
+every layer of the cut network must take what it took before, less the channels that went: that does
+not depend on any weight, so channels that are silent today are no exception. And on the user's own
+example, the cut network must say what the network says whose layers take nothing of those channels.
+Where something is amiss, the sites are halved until it is known which of them it is.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from prunekit.network import surgery
-from prunekit.network.inputs import Inputs, call, flat_outputs, map_tensors
+from prunekit.network.inputs import Inputs, call, device_of, flat_outputs, map_tensors
+from prunekit.network.numbers import kind_of, with_numbers
+from prunekit.network.sites import Site
+from prunekit.network.stage import Script, Stage, axis, plain_paths, undone
 
-__all__ = ["verify"]
+__all__ = ["check_cut", "differs", "verified"]
+
+Check = Callable[[Sequence[Site]], str | None]
+
+DIFFERENT = (
+    "removing channels does not act as silencing them (a norm or softmax over channels, or an "
+    "operation that hides where they go)"
+)
+OUTPUTS = "its channels are outputs of the network"
 
 
-def verify(model: nn.Module, site: Any, example: Inputs) -> str | None:
-    """None when removing every second channel acts exactly as silencing it, else what went wrong.
+def verified(
+    stage: Stage, script: Script, model: nn.Module, example: Inputs, sites: Sequence[Site]
+) -> list[Site]:
+    """The sites, with a reason for those that are not what the marks say.
 
-    Random inputs take the place of ``example``, where zeros could hide a difference. ``model``, a
-    frozen copy of the user's, is as before afterwards.
+    Parameters
+    ----------
+    stage, script : of the network, as the marks saw it
+    model, example : a copy in the best precision that there is, and the user's example
     """
-    touched = {cut.module: model.get_submodule(cut.module) for cut in site.cuts}.values()
-    with torch.no_grad():
-        for attempt in range(8):  # until the channels have something to say
-            half = range(attempt % 2, site.channels, 2)
-            inputs = map_tensors(_noise(attempt), example)
-            intact = flat_outputs(call(model, inputs))
-            with _restored(touched):
-                surgery.silence(model, {site: half})
-                wanted = flat_outputs(call(model, inputs))
-            if not all(torch.equal(a, b) for a, b in zip(intact, wanted, strict=True)):
-                break
-        else:
-            return "silencing its channels changes nothing, so it cannot be verified"
+    try:
+        script = stage.loosened(script)
+    except Exception:  # of foreign code, which may go another way then
+        pass
+
+    def on_stage(some: Sequence[Site]) -> str | None:
+        tried = (_on_stage(stage, script, surgery.merged(gone)) for gone in _some(some))
+        return next(filter(None, tried), None)
+
+    def in_earnest(some: Sequence[Site]) -> str | None:
+        tried = (_in_earnest(model, example, gone) for gone in _some(some)[1:])
+        return next(filter(None, tried), None)
+
+    sites = _counted(stage, sites, on_stage)
+    passed = [site for site in sites if site.reason is None]
+    reasons = _guilty(in_earnest, passed)
+    return [replace(site, reason=reasons.get(site, site.reason)) for site in sites]
+
+
+def _counted(stage: Stage, sites: Sequence[Site], check: Check) -> list[Site]:
+    """The sites, refused where a check fails, and no number that a module keeps sets it right."""
+    if not sites or check(sites) is None:
+        return list(sites)
+    alike: dict[str, list[int]] = {}
+    for i, site in enumerate(sites):
+        alike.setdefault(kind_of(stage.model, site), []).append(i)
+    found = list(sites)
+    for ids in alike.values():
+        some = [sites[i] for i in ids]
+        if check(some) is None:
+            continue
+        better = with_numbers(stage.model, some, check) or some
+        reasons = _guilty(check, better)
+        for i, site in zip(ids, better, strict=True):
+            found[i] = replace(site, reason=reasons.get(site))
+    passed = [site for site in found if site.reason is None]
+    reasons = _guilty(check, passed)
+    return [replace(site, reason=reasons.get(site, site.reason)) for site in found]
+
+
+def _guilty(check: Check, sites: Sequence[Site]) -> dict[Site, str]:
+    """Which sites fail a check that others pass."""
+    reason = check(sites) if sites else None
+    if reason is None:
+        return {}
+    if len(sites) == 1:
+        return {sites[0]: reason}
+    half = len(sites) // 2
+    found = _guilty(check, sites[:half]) | _guilty(check, sites[half:])
+    rest = [site for site in sites if site not in found]
+    if not found:  # they fail together only: the last one stays out
+        return {rest[-1]: reason} | _guilty(check, rest[:-1])
+    return found | _guilty(check, rest)
+
+
+def _some(sites: Sequence[Site]) -> list[dict[Site, list[int]]]:
+    """Channels to try: of each site the first half, the last half, and a half in no order."""
+    dice = torch.Generator().manual_seed(0)
+    orders = {site: torch.randperm(site.channels, generator=dice).tolist() for site in sites}
+    return [
+        {s: list(range(s.channels // 2)) for s in sites},
+        {s: list(range(s.channels // 2, s.channels)) for s in sites},
+        {s: order[: s.channels // 2] for s, order in orders.items()},
+    ]
+
+
+def _on_stage(stage: Stage, script: Script, cuts: surgery.Indices) -> str | None:
+    """What is wrong with a cut network whose layers say what those of the intact one say."""
+
+    def rest(name: str, side: str, values: Tensor) -> Tensor:
+        """What is left of what a layer of the intact network takes or gives."""
+        ids = cuts.get(name, {}).get(side if name in stage.layers else "out", ())
+        dim = axis(stage.model.get_submodule(name), values)
+        kept = sorted({*range(values.shape[dim])} - {*ids})
+        return values.index_select(dim, torch.tensor(kept, device=values.device)) if ids else values
+
+    wrong: list[str] = []
+
+    def listen(name: str, number: int, values: Tensor) -> None:
+        if differs(values, rest(name, "in", script.taken[name][number])):
+            wrong.append(name)
+
+    try:
+        with _restored(stage.model, cuts):
+            surgery.cut_out(stage.model, cuts)
+            outputs = stage.play(lambda n, i: rest(n, "out", script.given[n][i]).clone(), listen)
+    except Exception as error:  # any failure of foreign code means: leave this site alone
+        return f"the network fails without a channel ({type(error).__name__}: {error})"[:160]
+    if any(differs(a, b) for a, b in zip(outputs, script.outputs, strict=True)):
+        return OUTPUTS
+    return DIFFERENT if wrong else None
+
+
+def _in_earnest(model: nn.Module, example: Inputs, gone: dict[Site, list[int]]) -> str | None:
+    """What is wrong with the answers of a cut network on the user's example."""
+    cuts = surgery.merged(gone)
+
+    def answers(change: Callable[..., None], *args: object) -> list[Tensor]:
+        with _restored(model, cuts), undone(model.modules()), torch.no_grad():
+            change(model, *args)
+            with plain_paths(device_of(model)):
+                return flat_outputs(call(model, example))
+
+    intact = answers(lambda model: None)
+    silent = answers(surgery.silence, gone)
+    try:
+        cut = answers(surgery.cut_out, cuts)
+    except Exception as error:
+        return f"the network fails without a channel ({type(error).__name__}: {error})"[:160]
+    if [t.shape for t in silent] != [t.shape for t in cut]:
+        return OUTPUTS
+    different = any(differs(c, s, i) for c, s, i in zip(cut, silent, intact, strict=True))
+    return DIFFERENT if different else None
+
+
+@torch.no_grad()
+def check_cut(
+    original: nn.Module, silent: nn.Module, cut: nn.Module, batches: Iterable[Inputs]
+) -> None:
+    """Refuse a cut network that does not say what the silenced one says on calibration data."""
+    networks = (original, silent, cut)
+    for index, batch in enumerate(batches):
+        inputs = map_tensors(lambda value: value.to(device_of(cut)), batch)
+        said = []
         try:
-            with _restored(touched):
-                surgery.remove(model, {site: half})
-                got = flat_outputs(call(model, inputs))
-        except Exception as error:  # any failure of foreign code means: leave this site alone
-            return f"the network fails without a channel ({type(error).__name__}: {error})"[:160]
-    if [t.shape for t in wanted] != [t.shape for t in got]:
-        return "its channels are outputs of the network"
-    for a, b in zip(wanted, got, strict=True):
-        tolerance = (
-            max(1e-4, 16 * torch.finfo(a.dtype).eps) * (1 + a.abs().max().item())
-            if a.numel() and a.is_floating_point()
-            else 0.0
+            for network in networks:
+                with undone(network.modules()), plain_paths(device_of(network)):
+                    said.append(flat_outputs(call(network, inputs)))
+        except Exception as error:  # of foreign code
+            what = f"fails ({type(error).__name__}: {str(error):.200})"
+        else:
+            if not any(differs(c, s, o) for o, s, c in zip(*said, strict=True)):
+                continue
+            what = "differs from one that takes nothing of the channels that went"
+        raise ValueError(
+            f"the pruned network {what} on calibration batch {index}: forward() goes another way "
+            "there than for example_inputs; leave the layers around that alone (ignored_layers), "
+            "or give an example that goes the same way"
         )
-        if not torch.allclose(a, b, rtol=0, atol=tolerance):
-            return (
-                "removing channels does not act as silencing them (a norm or softmax over "
-                "channels, or an operation that the trace missed)"
-            )
-    return None
+
+
+def differs(one: Tensor, other: Tensor, before: Tensor | None = None) -> bool:
+    """Whether two results differ by more than roundings, of what changed from ``before`` too."""
+    if one.shape != other.shape:
+        return True
+    if torch.equal(one, other) or not one.is_floating_point():
+        return not torch.equal(one, other)
+    eps = torch.finfo(one.dtype).eps
+    change = _largest(other if before is None else other - before)
+    few = eps**0.5 * change + 1e2 * eps * _largest(other)
+    return not torch.allclose(one, other, rtol=eps**0.5, atol=few, equal_nan=True)
+
+
+def _largest(values: Tensor) -> float:
+    values = values[values.isfinite()].abs()
+    return values.max().item() if values.numel() else 0.0
 
 
 @contextmanager
-def _restored(modules: Iterable[nn.Module]) -> Iterator[None]:
-    """Modules that may be silenced and cut inside, and are as before afterwards.
-
-    Far cheaper than a copy of a whole network for every site. Weights are silenced in place, so
-    layers that share them show it.
-    """
-    saved = [(m, dict(vars(m)), dict(m._parameters), dict(m._buffers)) for m in modules]
-    values = {
-        p: p.clone() for _, _, parameters, _ in saved for p in parameters.values() if p is not None
-    }
-    try:
+def _restored(model: nn.Module, cuts: surgery.Indices) -> Iterator[None]:
+    """What is cut and silenced inside is whole again afterwards."""
+    modules = [model.get_submodule(name) for name in cuts]
+    weights = {p: p.clone() for m in modules for p in m._parameters.values() if p is not None}
+    with undone(modules):
         yield
-    finally:
-        for module, attributes, *both in saved:
-            for kept, old in zip((module._parameters, module._buffers), both, strict=True):
-                kept.clear()
-                kept.update(old)
-            vars(module).clear()
-            vars(module).update(attributes)
-        for parameter, value in values.items():
-            parameter.copy_(value)
-
-
-def _noise(attempt: int) -> Callable[[Tensor], Tensor]:
-    """A function from a tensor to random numbers of its shape; whole numbers stay as they are.
-
-    Later attempts also move the mean of each sample's channels, ever further: averages over noise
-    are all alike, and what comes after one may then be silent.
-    """
-    generator = torch.Generator().manual_seed(attempt)
-
-    def noise(value: Tensor) -> Tensor:
-        random = torch.randn(value.shape, generator=generator)
-        means = torch.randn([*value.shape[:2], *[1] * (value.ndim - 2)], generator=generator)
-        random = random + (attempt // 2) * means
-        return random.to(value) if value.is_floating_point() else value
-
-    return noise
+    for weight, value in weights.items():
+        weight.copy_(value)

@@ -13,6 +13,7 @@ from torch import nn
 from tqdm.auto import tqdm
 
 from prunekit.network import surgery
+from prunekit.network.called import is_depthwise
 from prunekit.network.cost import (
     count_macs,
     count_params,
@@ -21,7 +22,6 @@ from prunekit.network.cost import (
     take_turns,
 )
 from prunekit.network.given import frozen_copy
-from prunekit.network.graph import is_depthwise
 from prunekit.network.inputs import Inputs
 from prunekit.network.layers import LAYERS, width
 from prunekit.network.sites import Site

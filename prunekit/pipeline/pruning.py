@@ -12,12 +12,15 @@ from typing import Any
 from torch import nn
 
 from prunekit.network import surgery
+from prunekit.network.called import called_layers, shared_weights
 from prunekit.network.cost import count_macs, count_params
 from prunekit.network.finding import find_sites, ignored_names
 from prunekit.network.given import frozen_copy, undisturbed
-from prunekit.network.graph import called_layers, shared_weights
 from prunekit.network.inputs import Inputs, calibration_batches, check_example
+from prunekit.network.marking import Marker, read_elsewhere
 from prunekit.network.sites import Site
+from prunekit.network.stage import Stage
+from prunekit.network.verify import check_cut
 from prunekit.network.walk import Walk
 from prunekit.pipeline import by_hand
 from prunekit.pipeline.amounts import Ratio, check_amount, prunable_sites, widths_of
@@ -177,7 +180,9 @@ def prune(
         site: {*range(site.channels)} - {*found.kept.tolist()} for site, found in outcomes.items()
     }
     cuts = surgery.merged(gone)
+    silent, pruned = pruned, frozen_copy(pruned)
     surgery.cut_out(pruned, cuts)
+    check_cut(original, silent, pruned, batches)
     pruned = repair.at_end(pruned, batches, example)
     rows = [_row(site, outcomes.get(site)) for site in sites]
     report = _report(original, pruned, example, rows, method=name, repair=repair.name)
@@ -188,6 +193,7 @@ def prune(
 def layers_to_refit(model: nn.Module, example: Inputs, skip: set[str]) -> dict[str, int]:
     """How often each layer that may change is called, in the order of the forward pass."""
     shared = shared_weights(model.modules())
+    skip = skip | read_elsewhere(Marker(Stage(model, example)))
     return {
         name: calls
         for name, calls in called_layers(model, example).items()

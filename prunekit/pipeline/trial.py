@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,12 @@ class Trial:
             size = len(next(iter(tensors(batch).values())))
             total += size * output_error(self._outputs(scratch, batch), z0, self.criterion)
             count += size
+        if not isfinite(total):
+            names = ", ".join(site.name for site in keep)
+            raise ValueError(
+                f"outputs are not finite when channels of {names} go, so nothing can be compared: "
+                "give a network whose outputs are finite, such as logits before they are masked"
+            )
         return total / count
 
     @torch.no_grad()

@@ -106,7 +106,7 @@ OPTIMIZE = [  # options, error, message
     ({"target_macs": 0.5, "ignored_layers": ["12"]}, ValueError, "is not a layer"),
 ]
 EXAMPLES = [  # example_inputs, message
-    (IMAGES[0], r"a tensor \([31], 8, 8\) of torch.float32.*x\[None\] adds a missing batch"),
+    (IMAGES[0], r"a tensor \([31], 8, 8\) of torch.float32.*x\[None\] adds a batch"),
     (ONE.double(), r"float64.*parameters are torch.float32: convert.*\.to\(torch.float32\)"),
     (ONE[:, :2], r"\(1, 2, 8, 8\).*expected input.* to have 3 channels"),
     ((ONE, ONE), r"a tuple \(a tensor .*, a tensor .*\)"),

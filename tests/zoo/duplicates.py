@@ -39,10 +39,13 @@ def duplicate(model: nn.Module, sites: Iterable[pk.Site]) -> dict[pk.Site, list[
         pairs = pair(model, site)
         copies[site] = sorted(copy for _, copy in pairs)
         for cut in site.cuts:
+            sources = [i for kept, _ in pairs for i in cut.indices[kept]]
+            targets = [i for _, copy in pairs for i in cut.indices[copy]]
+            name, _, dim = cut.side.partition(":")
             if cut.side == "out":
-                sources = [i for kept, _ in pairs for i in cut.indices[kept]]
-                targets = [i for _, copy in pairs for i in cut.indices[copy]]
                 _copy_outputs(_find(model, cut.module), sources, targets)
+            elif dim:  # of a bare parameter or buffer
+                _copy(getattr(_find(model, cut.module), name), int(dim), sources, targets)
     return copies
 
 
@@ -78,9 +81,8 @@ def _group(module: nn.Module | nn.Parameter, side: str, through: bool, index: in
     """The group that an index falls in; 0 where there are none.
 
     Where each channel is filtered on its own, and runs ``through``, its group is itself: also 0.
+    Of a norm over groups whole groups go, so it does not matter which.
     """
-    if isinstance(module, nn.GroupNorm):
-        return index // (module.num_channels // module.num_groups)
     if not isinstance(module, _ConvNd) or module.groups == 1:
         return 0
     if module.groups == module.in_channels and (through or module.groups == module.out_channels):

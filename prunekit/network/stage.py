@@ -1,0 +1,197 @@
+"""A network whose layers say what they are told, whatever they take.
+
+One forward pass is written down: what each layer took and what it answered. Then the network is
+played again and again, each layer giving the answer that stands in the script, or another one. So
+whatever happens between layers happens in the network's own code, and costs next to nothing; what
+one layer says never reaches farther than the next layers; and no weight matters.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.backends.cuda import (
+    enable_flash_sdp,
+    enable_mem_efficient_sdp,
+    flash_sdp_enabled,
+    mem_efficient_sdp_enabled,
+)
+from torch.nn.modules.batchnorm import _NormBase
+
+from prunekit.network.called import is_depthwise
+from prunekit.network.inputs import Inputs, call, device_of, flat_outputs
+from prunekit.network.layers import LAYERS
+
+__all__ = ["Script", "Stage", "axis", "plain_paths", "undone"]
+
+# modules that pass channels on one by one, each with a parameter of its own
+PASSING = (_NormBase, nn.GroupNorm, nn.PReLU)
+
+FUSED = (
+    (flash_sdp_enabled, enable_flash_sdp),
+    (mem_efficient_sdp_enabled, enable_mem_efficient_sdp),
+)
+
+Listen = Callable[[str, int, Tensor], None]  # name of a layer, number of the call, what it takes
+
+
+@dataclass
+class Script:
+    """What layers took and answered, call by call, and what the network said."""
+
+    taken: dict[str, list[Tensor]]
+    given: dict[str, list[Tensor]]
+    outputs: list[Tensor]
+
+
+def axis(module: nn.Module, values: Tensor) -> int:
+    """Which dimension of what a layer takes or gives counts its channels."""
+    if isinstance(module, nn.Linear):
+        return values.ndim - 1
+    kernel = getattr(module, "kernel_size", None)
+    return min(1, values.ndim - 1) if kernel is None else values.ndim - 1 - len(kernel)
+
+
+class Stage:
+    """A network, ready to be played on one example.
+
+    Attributes
+    ----------
+    layers : those that mix channels, by name, in the order of the network's modules
+    passing : norms, activations and depthwise convolutions, which pass channels on one by one
+    """
+
+    def __init__(self, model: nn.Module, example: Inputs) -> None:
+        self.model, self.example, self._state = model, example, _State(model.modules())
+        modules = dict(model.named_modules())
+        layers = {name: m for name, m in modules.items() if isinstance(m, LAYERS)}
+        self.layers = {name: m for name, m in layers.items() if not is_depthwise(m)}
+        self.passing = {
+            name: m
+            for name, m in modules.items()
+            if (isinstance(m, PASSING) and getattr(m, "num_parameters", 2) > 1)
+            or (name in layers and is_depthwise(m))
+        }
+
+    def write(self) -> Script:
+        """Write down one forward pass."""
+        script = Script({}, {}, [])
+
+        def say(name: str, number: int, layer: Callable, args: tuple, kwargs: dict) -> Tensor:
+            answer = layer(*args, **kwargs)
+            script.given.setdefault(name, []).append(answer.clone())
+            return answer
+
+        def listen(name: str, number: int, values: Tensor) -> None:
+            script.taken.setdefault(name, []).append(values.clone())
+
+        script.outputs = self._play(say, listen)
+        return script
+
+    def loosened(self, script: Script) -> Script:
+        """The same pass with other answers, where all channels have something to say."""
+        dice, other = torch.Generator().manual_seed(0), Script({}, {}, [])
+        for name, answers in script.given.items():
+            noise = (torch.randn(a.shape, generator=dice).to(a) for a in answers)
+            scales = (a.std() if a.numel() > 1 and a.any() else 1 for a in answers)
+            other.given[name] = [a + s * z for a, s, z in zip(answers, scales, noise, strict=True)]
+
+        def listen(name: str, number: int, values: Tensor) -> None:
+            other.taken.setdefault(name, []).append(values.clone())
+
+        other.outputs = self.play(lambda name, number: other.given[name][number].clone(), listen)
+        return other
+
+    def play(self, say: Callable[[str, int], Tensor], listen: Listen, shifts: bool = True) -> list:
+        """The network's outputs when layer ``name`` answers ``say(name, number of the call)``.
+
+        Without ``shifts``, what only passes channels on makes nothing of nothing: its biases and
+        running means are zero.
+        """
+        return self._play(lambda name, number, *_: say(name, number), listen, shifts)
+
+    @torch.no_grad()
+    def _play(self, say: Callable[..., Tensor], listen: Listen, shifts: bool = True) -> list:
+        calls: Counter[str] = Counter()
+
+        def actor(name: str, own: Callable[..., Tensor]) -> Callable[..., Tensor]:
+            def forward(*args: Any, **kwargs: Any) -> Tensor:
+                number = calls[name]
+                calls[name] += 1
+                values = (*args, *kwargs.values())
+                listen(name, number, next(v for v in values if isinstance(v, Tensor)))
+                if name in self.passing:
+                    return own(*args, **kwargs)
+                return say(name, number, own, args, kwargs)
+
+            return forward
+
+        try:
+            with plain_paths(device_of(self.model)):
+                for name, module in (*self.layers.items(), *self.passing.items()):
+                    vars(module)["forward"] = actor(name, module.forward)
+                if not shifts:
+                    self._without_shifts()
+                return flat_outputs(call(self.model, self.example))
+        finally:
+            self._state.restore()
+
+    def _without_shifts(self) -> None:
+        for module in self.passing.values():
+            for values in (module._parameters, module._buffers):
+                for key in ("bias", "running_mean"):
+                    if values.get(key) is not None:
+                        values[key] = torch.zeros_like(values[key])
+
+
+class _State:
+    """What modules keep, and the numbers in their buffers, to be put back."""
+
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        self._kept = [(m, dict(vars(m)), dict(m._parameters), dict(m._buffers)) for m in modules]
+        buffers = (b for *_, kept in self._kept for b in kept.values() if b is not None)
+        self._values = {b: (b._version, b.clone()) for b in buffers}
+
+    def restore(self) -> None:
+        for module, attributes, *both in self._kept:
+            for kept, old in zip((module._parameters, module._buffers), both, strict=True):
+                kept.clear()
+                kept.update(old)
+            vars(module).clear()
+            vars(module).update(attributes)
+        for buffer, (version, value) in self._values.items():
+            if buffer._version != version:
+                buffer.copy_(value)
+                self._values[buffer] = buffer._version, value
+
+
+@contextmanager
+def undone(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Modules are as before afterwards."""
+    state = _State(modules)
+    try:
+        yield
+    finally:
+        state.restore()
+
+
+@contextmanager
+def plain_paths(device: torch.device) -> Iterator[None]:
+    """Layers are called one by one, not fused, and the same dice are thrown every time."""
+    usual = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    fused = [enabled() for enabled, _ in FUSED]
+    for _, enable in FUSED:  # fused attention may swallow NaN
+        enable(False)
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(0)
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(usual)
+        for (_, enable), was in zip(FUSED, fused, strict=True):
+            enable(was)
