@@ -333,3 +333,11 @@ def test_a_layer_that_is_not_known_is_named_with_the_cure():
     model = nn.Sequential(Transposed(), nn.ReLU(), nn.Linear(7, 2))
     with pytest.raises(ValueError, match="0: it is a Transposed, which .* put a torch.nn.Linear"):
         pk.prune(model, torch.randn(1, 5), torch.randn(9, 5), pruning_ratio=0.5, progress=False)
+
+
+def test_weights_that_are_shared_are_whole_after_marking():
+    model = nn.Sequential(*(nn.Linear(6, 6) for _ in range(6)))
+    model[2].weight = model[1].weight
+    before, x = model[1].weight.clone(), torch.randn(30, 6)
+    small = pk.prune(model, x[:1], x, pruning_ratio={"4": 0.5}, progress=False).model
+    assert torch.equal(small[1].weight, before) and torch.equal(small[2].weight, before)
