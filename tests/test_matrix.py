@@ -26,7 +26,7 @@ RESIDUAL = [
 ]
 # A layer that takes one position of as many columns as there would be samples cannot tell which
 # channels are copies.
-SAMPLES = dict.fromkeys(("discriminator", "autoencoder"), 128)
+SAMPLES = {"discriminator": 128, "autoencoder": 128, "two_inputs": 256}
 
 
 @functools.cache

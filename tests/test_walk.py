@@ -11,6 +11,7 @@ from torch import nn
 import prunekit as pk
 from prunekit.network import memory, walk
 from prunekit.network.finding import find_sites
+from prunekit.network.inputs import call
 from prunekit.network.layers import consumer_inputs
 from prunekit.network.passes import Pass
 from prunekit.network.recording import record
@@ -58,7 +59,7 @@ def seeded(model, batch, seed):
     """A plain pass under given dice."""
     with torch.random.fork_rng([]), torch.no_grad():
         torch.manual_seed(seed)
-        return model(batch)
+        return call(model, batch)
 
 
 NETWORKS = {
@@ -146,8 +147,9 @@ def test_two_passes_for_a_whole_network_whatever_its_depth(monkeypatch, depth):
     monkeypatch.setattr("prunekit.pipeline.pruning.find_sites", lambda *_, **__: sites)
     made = passes_made(monkeypatch)
     pk.prune(model, images[:1], images, pruning_ratio=0.5, progress=False)
-    # what goes through 300 images in hundreds: two passes, and one batch to see what waiting takes
-    assert sum(n for n in made if n == 100) == 2 * 300 + 100
+    # what goes through 300 images in hundreds: two passes, and one batch to see what waiting takes;
+    # then the last check, of both networks and the cut one, whose layers all take three channels
+    assert sum(n for n in made if n == 100) == 2 * 300 + 100 + 2 * 300 + depth * 300
 
 
 def test_an_error_or_an_interrupt_unwinds_every_pass():
@@ -233,12 +235,12 @@ def test_a_walk_through_the_zoo_hears_what_plain_passes_hear(name):
 
 
 def test_waiting_bytes_of_a_chain_by_hand():
-    """In front of the second layer wait its input; the first one's output has become that."""
+    """In front of each layer wait its input, and the copy that the network was given."""
     model = nn.Sequential(nn.Linear(4, 10), nn.ReLU(), nn.Linear(10, 3))
     batch = torch.ones(8, 4)
-    assert memory.waiting_bytes(model, ["0"], batch) == 0
+    assert memory.waiting_bytes(model, ["0"], batch) == 8 * 4 * 4
     # Sequential keeps one tensor at a time: 8 × 10 numbers of 4 bytes
-    assert memory.waiting_bytes(model, ["0", "2"], batch) == 8 * 10 * 4
+    assert memory.waiting_bytes(model, ["0", "2"], batch) == 8 * 4 * 4 + 8 * 10 * 4
     assert memory.free_bytes(torch.device("cpu")) > 2**20
 
 

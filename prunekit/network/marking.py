@@ -58,6 +58,7 @@ class Marker:
         other._values = [1e4, -1e4]
         return other
 
+    @torch.no_grad()
     def arrivals(self, marks: Marks) -> tuple[Arrived, bool]:
         """Inputs that marks reach, layer by layer, and whether they reach the network's outputs."""
         try:
@@ -101,7 +102,6 @@ class Marker:
             bool(self._marked(*pair, [*range(pair[0].ndim)]).any()) for pair in pairs
         )
 
-    @torch.no_grad()
     def _fill(self, source: Source, mask: Tensor, value: float) -> tuple[Tensor, Tensor] | None:
         """Mark a bare tensor in place; what it was before."""
         if source.side == "out":
