@@ -8,6 +8,7 @@ time, and each throws dice of its own, so it gives what a plain pass would give.
 import copy
 import threading
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +44,8 @@ class Pass:
         self.taken: Tensor | None = None
         self.given: Tensor | None = None
         self._error: BaseException | None = None
-        self._stopped = False
+        self._outputs: Any = None
+        self._stopped = self._ended = False
         self._dice = torch.Generator().manual_seed(seed).get_state()
         self._go, self._here = threading.Semaphore(0), threading.Semaphore(0)
         self._names = {self._shell.get_submodule(name): name for name in names}
@@ -59,12 +61,13 @@ class Pass:
         self._go.acquire()
         try:
             if not self._stopped:
-                call(self._shell, map_tensors(lambda value: value.to(self._device), inputs))
+                inputs = map_tensors(lambda value: value.to(self._device), inputs)
+                self._outputs = call(self._shell, inputs)
         except Stop:
             pass
         except BaseException as error:  # handed on to whoever waits for this pass
             self._error = error
-        self.at = None
+        self.at, self._ended = None, True
         self._here.release()
 
     def _wait(
@@ -81,21 +84,31 @@ class Pass:
 
     def go_to(self, name: str) -> None:
         """Run on until the pass waits at layer ``name``; others on the way are passed by."""
-        if not self._thread.is_alive():
-            self._thread.start()
         while self.at != name:
-            with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
-                torch.set_rng_state(self._dice)  # every pass throws dice of its own
-                self._go.release()
-                self._here.acquire()
-                self._dice = torch.get_rng_state()
-            if self._error is not None:
-                raise self._error
+            self._go_on()
             if self.at is None:
                 raise ValueError(
                     f"{name} is called for example_inputs, but not for every calibration batch: a "
                     "network whose layers depend on the data cannot be refitted layer by layer"
                 )
+
+    def finish(self) -> Any:
+        """Run to the end; what the network gave."""
+        while not self._ended:
+            self._go_on()
+        return self._outputs
+
+    def _go_on(self) -> None:
+        """Run until the next layer where it waits, or to the end."""
+        if not self._thread.is_alive():
+            self._thread.start()
+        with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
+            torch.set_rng_state(self._dice)  # every pass throws dice of its own
+            self._go.release()
+            self._here.acquire()
+            self._dice = torch.get_rng_state()
+        if self._error is not None:
+            raise self._error
 
     def close(self) -> None:
         """Unwind the pass, wherever it is."""

@@ -158,21 +158,23 @@ def _in_earnest(model: nn.Module, example: Inputs, gone: dict[Site, list[int]]) 
 
 @torch.no_grad()
 def check_cut(
-    original: nn.Module, silent: nn.Module, cut: nn.Module, batches: Iterable[Inputs]
+    outputs: Iterable[tuple[list[Tensor], list[Tensor]]], cut: nn.Module, batches: Iterable[Inputs]
 ) -> None:
-    """Refuse a cut network that does not say what the silenced one says on calibration data."""
-    networks = (original, silent, cut)
-    for index, batch in enumerate(batches):
+    """Refuse a cut network that does not say what the silenced one says on calibration data.
+
+    Parameters
+    ----------
+    outputs : of the original and of the silenced network, batch by batch
+    """
+    for index, (batch, (before, silent)) in enumerate(zip(batches, outputs, strict=True)):
         inputs = map_tensors(lambda value: value.to(device_of(cut)), batch)
-        said = []
         try:
-            for network in networks:
-                with undone(network.modules()), plain_paths(device_of(network)):
-                    said.append(flat_outputs(call(network, inputs)))
+            with undone(cut.modules()), plain_paths(device_of(cut), index):
+                said = flat_outputs(call(cut, inputs))
         except Exception as error:  # of foreign code
             what = f"fails ({type(error).__name__}: {str(error):.200})"
         else:
-            if not any(differs(c, s, o) for o, s, c in zip(*said, strict=True)):
+            if not any(differs(*three) for three in zip(said, silent, before, strict=True)):
                 continue
             what = "differs from one that takes nothing of the channels that went"
         raise ValueError(

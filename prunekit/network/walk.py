@@ -12,12 +12,13 @@ again at each layer.
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from types import TracebackType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from prunekit.algebra.moments import Moments
-from prunekit.network.inputs import Inputs, device_of
+from prunekit.network.inputs import Inputs, device_of, flat_outputs
 from prunekit.network.layers import (
     consumer_inputs,
     consumer_outputs,
@@ -118,6 +119,21 @@ class Walk:
             aims = record(self.original, {name: calls}, batch, i)[name] if self.asymmetric else said
             for (taken, _), (original_taken, given) in zip(said, aims, strict=True):
                 yield taken, original_taken, given
+
+    @torch.no_grad()
+    def outputs(self) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+        """What the original and the pruned network give in the end, batch by batch."""
+        for i, batch in enumerate(self.batches):
+            yield tuple(
+                flat_outputs(waiting[i].finish() if i < len(waiting) else _plain(model, batch, i))
+                for model, waiting in ((self.original, self._then), (self.pruned, self._now))
+            )
+
+
+def _plain(model: nn.Module, batch: Inputs, seed: int) -> Any:
+    """A pass that waits nowhere, with the dice of one that does."""
+    one = Pass(model, (), batch, seed, behind=False)
+    return one.finish()
 
 
 class Turn:

@@ -174,15 +174,14 @@ def prune(
     options = Options(select, repair, coefficients, asymmetric, centered, ridge, weigh_outputs)
     with Walk(original, pruned, layers, batches, asymmetric=asymmetric) as walk:
         outcomes = front_to_back(walk, keep, options, max_error, progress)
-    if max_error is not None and not outcomes:
-        raise ValueError(f"max_error={max_error} is met at no site: one channel fewer exceeds it")
-    gone = {
-        site: {*range(site.channels)} - {*found.kept.tolist()} for site, found in outcomes.items()
-    }
-    cuts = surgery.merged(gone)
-    silent, pruned = pruned, frozen_copy(pruned)
-    surgery.cut_out(pruned, cuts)
-    check_cut(original, silent, pruned, batches)
+        if max_error is not None and not outcomes:
+            raise ValueError(
+                f"max_error={max_error} is met at no site: one channel fewer exceeds it"
+            )
+        gone = {s: {*range(s.channels)} - {*found.kept.tolist()} for s, found in outcomes.items()}
+        cuts, pruned = surgery.merged(gone), frozen_copy(pruned)
+        surgery.cut_out(pruned, cuts)
+        check_cut(walk.outputs(), pruned, batches)
     pruned = repair.at_end(pruned, batches, example)
     rows = [_row(site, outcomes.get(site)) for site in sites]
     report = _report(original, pruned, example, rows, method=name, repair=repair.name)
