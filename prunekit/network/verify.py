@@ -174,7 +174,8 @@ def check_cut(
         except Exception as error:  # of foreign code
             what = f"fails ({type(error).__name__}: {str(error):.200})"
         else:
-            if not any(differs(*three) for three in zip(said, silent, before, strict=True)):
+            three = zip(said, silent, before, strict=True)
+            if not any(differs(c, s, o, slack=30) for c, s, o in three):  # in the model's dtype
                 continue
             what = "differs from one that takes nothing of the channels that went"
         raise ValueError(
@@ -184,15 +185,18 @@ def check_cut(
         )
 
 
-def differs(one: Tensor, other: Tensor, before: Tensor | None = None) -> bool:
-    """Whether two results differ by more than roundings, of what changed from ``before`` too."""
+def differs(one: Tensor, other: Tensor, before: Tensor | None = None, slack: float = 1.0) -> bool:
+    """Whether two results differ by more than roundings, of what changed from ``before`` too.
+
+    ``slack`` times more is allowed where roundings have gone through many layers.
+    """
     if one.shape != other.shape:
         return True
     if torch.equal(one, other) or not one.is_floating_point():
         return not torch.equal(one, other)
     eps = torch.finfo(one.dtype).eps
     change = _largest(other if before is None else other - before)
-    few = eps**0.5 * change + 1e2 * eps * _largest(other)
+    few = slack * (eps**0.5 * change + 1e2 * eps * _largest(other))
     return not torch.allclose(one, other, rtol=eps**0.5, atol=few, equal_nan=True)
 
 
