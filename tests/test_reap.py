@@ -201,7 +201,7 @@ def test_identity_7_exhaustive_and_svd_are_bounds(n, k, seed, data):
             assert got == pytest.approx(best, rel=1e-9)  # one removal: greedy is exhaustive
 
 
-def test_greedy_is_often_the_optimum_and_swaps_make_it_so_more_often():
+def test_greedy_is_often_the_optimum_and_exchanges_make_it_so_more_often():
     equal = {0: 0, 20: 0}
     for seed, exchanges in itertools.product(range(20), equal):
         X, Y, _, _ = problem(n=7, seed=seed)

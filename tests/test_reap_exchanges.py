@@ -34,7 +34,7 @@ def test_one_swap_is_the_best_one_of_all(n, k, seed, data):
 
 @settings(max_examples=25)
 @given(st.integers(3, 7), SEEDS, st.sampled_from([0.0, 1e-3, 0.3]), st.booleans())
-def test_more_swaps_never_raise_the_error_and_end_where_none_helps(n, seed, ridge, scaled):
+def test_more_exchanges_never_raise_the_error_and_end_where_none_helps(n, seed, ridge, scaled):
     X, Y, W0, b0 = problem(n=n, seed=seed)
     scale = torch.tensor([3.0, 1.0, 0.1], dtype=F64) if scaled else None
     options = {"weights": W0, "bias": b0, "ridge": ridge, "output_scale": scale}
@@ -58,7 +58,7 @@ def test_more_swaps_never_raise_the_error_and_end_where_none_helps(n, seed, ridg
 
 @settings(max_examples=15)
 @given(SEEDS)
-def test_swaps_with_dependent_and_dead_columns(seed):
+def test_exchanges_with_dependent_and_dead_columns(seed):
     X, Y, _, _ = problem(n=4, seed=seed)
     X = torch.cat([X, X[:, :2], torch.zeros(len(X), 1, dtype=F64)], 1)
     for keep in range(1, 7):
@@ -71,7 +71,7 @@ def test_swaps_with_dependent_and_dead_columns(seed):
             assert errors[1] == pytest.approx(refit(X, Y)[2], rel=1e-6)
 
 
-def test_errors_and_order_are_those_of_the_path_without_swaps():
+def test_errors_and_order_are_those_of_the_path_without_exchanges():
     X, Y, _, _ = problem()
     plain, exchanged = (eliminate(Moments().update(X, Y), exchanges=s) for s in (0, 5))
     assert torch.equal(plain.order, exchanged.order) and torch.equal(plain.errors, exchanged.errors)

@@ -215,7 +215,7 @@ def no_shortcuts():
 
 @pytest.mark.usefixtures("no_shortcuts")
 @pytest.mark.parametrize("name", list(ZOO))
-def test_a_walk_through_the_zoo_hears_what_plain_passes_hear(name):
+def test_a_walk_through_the_zoo_takes_what_plain_passes_take(name):
     """With unchanged weights every layer takes and answers what a recording shows."""
     entry = ZOO[name]
     model, inputs = entry.make(), entry.inputs(4)

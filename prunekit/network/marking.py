@@ -84,7 +84,7 @@ class Marker:
                 answer.index_fill_(dim, layers[name].nonzero()[:, 0].to(answer.device), value)
             return answer
 
-        def listen(name: str, number: int, values: Tensor) -> None:
+        def take(name: str, number: int, values: Tensor) -> None:
             dim = axis(self.stage.layers.get(name) or self.stage.passing[name], values)
             others = [d for d in range(values.ndim) if d != dim]
             hit = self._marked(values, self.script.taken[name][number], others).cpu()
@@ -93,7 +93,7 @@ class Marker:
 
         kept = [self._fill(source, mask, value) for source, mask in marks.items()]
         try:
-            outputs = self.stage.play(say, listen)
+            outputs = self.stage.play(say, take)
         finally:
             for tensor, old in filter(None, reversed(kept)):  # one may be marked twice
                 tensor.copy_(old)

@@ -1,6 +1,6 @@
 """A network whose layers say what they are told, whatever they take.
 
-One forward pass is written down: what each layer took and what it answered. Then the network is
+One forward pass is written down: what each layer took and what it gave. Then the network is
 played again and again, each layer giving the answer that stands in the script, or another one. So
 whatever happens between layers happens in the network's own code, and costs next to nothing; what
 one layer says never reaches farther than the next layers; and no weight matters.
@@ -36,12 +36,12 @@ FUSED = (
     (mem_efficient_sdp_enabled, enable_mem_efficient_sdp),
 )
 
-Listen = Callable[[str, int, Tensor], None]  # name of a layer, number of the call, what it takes
+Take = Callable[[str, int, Tensor], None]  # name of a layer, number of the call, what it takes
 
 
 @dataclass
 class Script:
-    """What layers took and answered, call by call, and what the network said."""
+    """What layers took and gave, call by call, and what the network said."""
 
     taken: dict[str, list[Tensor]]
     given: dict[str, list[Tensor]]
@@ -86,10 +86,10 @@ class Stage:
             script.given.setdefault(name, []).append(answer.clone())
             return answer
 
-        def listen(name: str, number: int, values: Tensor) -> None:
+        def take(name: str, number: int, values: Tensor) -> None:
             script.taken.setdefault(name, []).append(values.clone())
 
-        script.outputs = self._play(say, listen)
+        script.outputs = self._play(say, take)
         return script
 
     def loosened(self, script: Script) -> Script:
@@ -100,22 +100,22 @@ class Stage:
             scales = (a.std() if a.numel() > 1 and a.any() else 1 for a in answers)
             other.given[name] = [a + s * z for a, s, z in zip(answers, scales, noise, strict=True)]
 
-        def listen(name: str, number: int, values: Tensor) -> None:
+        def take(name: str, number: int, values: Tensor) -> None:
             other.taken.setdefault(name, []).append(values.clone())
 
-        other.outputs = self.play(lambda name, number: other.given[name][number].clone(), listen)
+        other.outputs = self.play(lambda name, number: other.given[name][number].clone(), take)
         return other
 
-    def play(self, say: Callable[[str, int], Tensor], listen: Listen, shifts: bool = True) -> list:
+    def play(self, say: Callable[[str, int], Tensor], take: Take, shifts: bool = True) -> list:
         """The network's outputs when layer ``name`` answers ``say(name, number of the call)``.
 
         Without ``shifts``, what only passes channels on makes nothing of nothing: its biases and
         running means are zero.
         """
-        return self._play(lambda name, number, *_: say(name, number), listen, shifts)
+        return self._play(lambda name, number, *_: say(name, number), take, shifts)
 
     @torch.no_grad()
-    def _play(self, say: Callable[..., Tensor], listen: Listen, shifts: bool = True) -> list:
+    def _play(self, say: Callable[..., Tensor], take: Take, shifts: bool = True) -> list:
         calls: Counter[str] = Counter()
 
         def actor(name: str, own: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -123,7 +123,7 @@ class Stage:
                 number = calls[name]
                 calls[name] += 1
                 values = (*args, *kwargs.values())
-                listen(name, number, next(v for v in values if isinstance(v, Tensor)))
+                take(name, number, next(v for v in values if isinstance(v, Tensor)))
                 if name in self.passing:
                     return own(*args, **kwargs)
                 return say(name, number, own, args, kwargs)

@@ -1,7 +1,7 @@
 """Which channels are sums: made by several layers, and added up rather than multiplied.
 
 Silence all layers that make a set of channels. If one of them speaks alone, and it arrives at the
-next layers, it is a summand. A gate alone is not heard, for what it gates is nothing.
+next layers, it is a summand. A gate alone does not arrive, for what it gates is nothing.
 """
 
 import math
@@ -49,12 +49,12 @@ def _digests(
                 answer.index_fill_(axis(stage.layers[name], answer), ids, 0)
         return answer
 
-    def listen(name: str, number: int, values: Tensor) -> None:
+    def take(name: str, number: int, values: Tensor) -> None:
         for i, sides in enumerate(taken):
             if name in sides:
                 dim = axis(stage.layers[name], values)
                 part = values.index_select(dim, sides[name].to(values.device)).double()
                 digests[i].append(part.square().sum().item())
 
-    stage.play(say, listen, shifts=False)
+    stage.play(say, take, shifts=False)
     return digests

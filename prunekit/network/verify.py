@@ -119,14 +119,14 @@ def _on_stage(stage: Stage, script: Script, cuts: surgery.Indices) -> str | None
 
     wrong: list[str] = []
 
-    def listen(name: str, number: int, values: Tensor) -> None:
+    def take(name: str, number: int, values: Tensor) -> None:
         if differs(values, rest(name, "in", script.taken[name][number])):
             wrong.append(name)
 
     try:
         with _restored(stage.model, cuts):
             surgery.cut_out(stage.model, cuts)
-            outputs = stage.play(lambda n, i: rest(n, "out", script.given[n][i]).clone(), listen)
+            outputs = stage.play(lambda n, i: rest(n, "out", script.given[n][i]).clone(), take)
     except Exception as error:  # any failure of foreign code means: leave this site alone
         return f"the network fails without a channel ({type(error).__name__}: {error})"[:160]
     if any(differs(a, b) for a, b in zip(outputs, script.outputs, strict=True)):
