@@ -79,7 +79,7 @@ def grade(
     seed
         Of the random data, the same for all; a new one by default, and stored with the grades.
     minutes, seconds, memory
-        Limits: of a notebook, of one cell or check, and in GiB (on Linux).
+        Limits: of a notebook, of one cell or check, and in GiB for all that a notebook starts.
     jobs
         Notebooks at a time, one thread each; as many as there are cores by default.
     isolation
