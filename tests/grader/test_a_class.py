@@ -27,33 +27,30 @@ CLASS = {  # file: (cells, what each exercise gets)
         ),
         "✗✓○",
     ),
-    "-dash/-a.ipynb": ((SQUARE, SCALED, "def largest(x):\n    os._exit(3)"), "✓✓!"),
-    "good/second try.ipynb": ((SQUARE,), "✓○○"),
-    "lost twice.ipynb": ((SQUARE, "os._exit(1)", tricks.DEAF, SCALED, LARGEST), "✓✓✓"),
-    "loop in an answer.ipynb": (
-        (SQUARE, "def scaled(x, a):\n    while True: pass", LARGEST),
-        "✓!✓",
-    ),
-    "syntax.ipynb": ((SQUARE, "def scaled(x, a):\n    return a * * x", LARGEST), "✓!✓"),
-    "exception.ipynb": (("import missing", SQUARE, "1 / 0\n" + SCALED, LARGEST), "✓!✓"),
-    "hog.ipynb": (
-        ("hold = bytearray(10**11)", "while True: print('x' * 10**5)", SQUARE, SCALED, LARGEST),
-        "✓✓✓",
-    ),
-    "forged.ipynb": ((tricks.FORGED,), "!✗!"),
-    "loud.ipynb": ((tricks.KNOTTED, SQUARE, tricks.LOUD, LARGEST), "✓✗✓"),
-    "nested.ipynb": (
-        (SQUARE, tricks.NESTED, "raise ValueError('x' * 10**8)", tricks.LISTED),
+    "-dash/-a.ipynb": (
+        (SQUARE, tricks.FLOOD, "def largest(x):\n    os._exit(3)"),
         "✓!!",
     ),
-    "long.ipynb": ((SQUARE, tricks.LONG, LARGEST), "✓✗✓"),
-    "nosy.ipynb": ((tricks.NOSY,), "○○✗"),
+    "good/second try.ipynb": ((SQUARE,), "✓○○"),
+    "lost twice.ipynb": (
+        (SQUARE, "hold = bytearray(10**11)", tricks.FAKED, tricks.DEAF) + (tricks.LIMITED, LARGEST),
+        "✓✓✓",
+    ),
+    "exception.ipynb": (
+        ("import missing", "def mean_square(x):\n    return x * * x", "1 / 0\n" + SCALED, LARGEST),
+        "!!✓",
+    ),
+    "forged.ipynb": ((tricks.FORGED,), "!✗!"),
+    "loud.ipynb": (
+        (tricks.KNOTTED, SQUARE, tricks.LOUD, "raise ValueError('x' * 10**8)", tricks.LISTED),
+        "✓✗!",
+    ),
+    "nosy.ipynb": ((tricks.LONG, tricks.NESTED, tricks.NOSY), "✗!✗"),
     "memory.ipynb": (
         (f"{tricks.SHARED}\n{SQUARE}", f"{tricks.NAMELESS}\n{SCALED}")
         + (f"{tricks.CHILDREN}\n{LARGEST}",),
         "!!!",
     ),
-    "faked.ipynb": ((tricks.FAKED, SQUARE, tricks.LIMITED, LARGEST), "✓✓✓"),
 }
 BROKEN = {
     "empty.ipynb": b"",
@@ -126,7 +123,7 @@ def graded(package, tmp_path_factory):
         (folder / name).write_bytes(content)
     strange(folder)
     before = contents(folder)
-    words = ["--seconds", 6, "--seed", 5, "--memory", 1.5]
+    words = ["--seconds", 4, "--seed", 5, "--memory", 1]
     code, out, err = run(package, folder, *words, path=[package.parent, folder])
     assert contents(folder) == before, "changed"
     assert stat.S_IMODE(mine.stat().st_mode) == 0o400
@@ -154,14 +151,14 @@ def test_messages_say_why(graded):
     found = graded[3]
     assert found["Zoë Ng/ab gabe.ipynb"]["mean_square"][1].startswith("That is the sum.")
     assert len(found["loud.ipynb"]["scaled"][1]) == tables.MAX_MESSAGE
-    assert "more than 4 MB" in found["long.ipynb"]["scaled"][1]
-    assert "RecursionError" in found["nested.ipynb"]["scaled"][1]
-    assert all("took more than 1.5 GiB" in words for _, words in found["memory.ipynb"].values())
-    assert "no verdict" in found["nested.ipynb"]["largest"][1]
+    assert "more than 4 MB" in found["nosy.ipynb"]["mean_square"][1]
+    assert "RecursionError" in found["nosy.ipynb"]["scaled"][1]
+    assert all("took more than 1 GiB" in words for _, words in found["memory.ipynb"].values())
+    assert "no verdict" in found["loud.ipynb"]["largest"][1]
     assert "got no answer" in found["forged.ipynb"]["mean_square"][1]
     assert "ended the kernel" in found["'-dash/-a.ipynb"]["largest"][1]
-    assert "took more than 6 s" in found["loop in an answer.ipynb"]["scaled"][1]
-    assert "SyntaxError" in found["syntax.ipynb"]["scaled"][1]
+    assert "took more than 4 s" in found["'-dash/-a.ipynb"]["scaled"][1]
+    assert "SyntaxError" in found["exception.ipynb"]["mean_square"][1]
     words = found["exception.ipynb"]["scaled"][1]
     assert "ZeroDivisionError" in words and "No module named 'missing'" in words
     assert "no function of this name" in found["good/second try.ipynb"]["largest"][1]
@@ -182,20 +179,6 @@ def test_the_summary(graded):
     assert ".ipynb_checkpoints" not in out
 
 
-def test_without_walls_the_grades_are_the_same_and_nothing_is_left(graded, package, tmp_path):
-    names = ("Zoë Ng/ab gabe.ipynb", "loud.ipynb", "exception.ipynb")
-    mine = hand_in(tmp_path / "in", package, names)
-    (tmp_path / "places").mkdir()
-    words = ["--out", tmp_path / "grades.csv", "--seed", 5, "--isolation", "never", "--jobs", 1]
-    options = {"environment": {"TMPDIR": str(tmp_path / "places")}}
-    code, said, err = run(package, tmp_path / "in", *words, **options)
-    assert code == 0, err
-    assert table(tmp_path / "grades.csv") == {name: graded[3][name] for name in names}
-    assert "isolation: OFF" in said and "your files" in said and "network" in said
-    assert not list((tmp_path / "places").iterdir()), "scratch folders stay"
-    assert stat.S_IMODE(mine.stat().st_mode) == 0o400
-
-
 def test_walls(graded):
     reason = sandbox.why_not(Path("/nowhere"))
     if reason:
@@ -205,15 +188,21 @@ def test_walls(graded):
     assert "ValueError: [[], [], True, None]" in message
 
 
-def test_an_interrupt_keeps_what_was_graded(package, tmp_path):
-    (tmp_path / "a.ipynb").touch()
-    save(tmp_path / "b.ipynb", SQUARE, "while True: pass", SCALED)
+def test_without_walls_an_interrupt_keeps_the_same_grades_and_leaves_nothing(
+    graded, package, tmp_path
+):
+    names = ("Zoë Ng/ab gabe.ipynb", "loud.ipynb")
+    mine = hand_in(tmp_path / "in", package, names)
+    save(tmp_path / "in" / "zz.ipynb", SQUARE, "while True: pass", SCALED)
+    (tmp_path / "places").mkdir()
+    words = ["--out", tmp_path / "grades.csv", "--seed", 5, "--isolation", "never", "--jobs", 1]
     # a job in the background of a script ignores SIGINT, and hands that on: it listens here
     options = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
-    process = start(package, tmp_path, "--jobs", 1, "--seconds", 300, "--minutes", 10, **options)
+    options["environment"] = {"TMPDIR": str(tmp_path / "places")}
+    process = start(package, tmp_path / "in", *words, "--seconds", 300, "--minutes", 10, **options)
     try:
         bar = ""
-        while "1/2" not in bar:  # one is graded, the other will not end by itself
+        while "2/3" not in bar:  # two are graded, the last will not end by itself
             letter = process.stderr.read(1)
             assert letter, bar
             bar += letter
@@ -222,6 +211,7 @@ def test_an_interrupt_keeps_what_was_graded(package, tmp_path):
     finally:
         end(process)
     assert process.returncode == 130 and "Interrupted" in err and "Traceback" not in err
-    found = table(tmp_path / "grades.csv")
-    assert set(found) == {"a.ipynb"} and found["a.ipynb"][""][0] == "failed"
-    assert "! a.ipynb: " in out
+    assert table(tmp_path / "grades.csv") == {name: graded[3][name] for name in names}
+    assert "isolation: OFF" in out and "your files" in out and "network" in out and "33" in out
+    assert not list((tmp_path / "places").iterdir()), "scratch folders stay"
+    assert stat.S_IMODE(mine.stat().st_mode) == 0o400

@@ -121,7 +121,7 @@ def test_without_bubblewrap_the_cure_is_named(monkeypatch):
 
 
 def test_an_older_file_is_put_aside(tmp_path, capsys):
-    (tmp_path / "a.ipynb").touch()
+    (tmp_path / "a.ipynb").mkdir()
     for name, text in (("grades.csv", "mine"), ("grades.csv.bak", "older")):
         (tmp_path / name).write_text(text)
     grades = grader.grade(tmp_path, isolation="never", progress=False)

@@ -25,7 +25,13 @@ def scaled(x, a): return 2
 def largest(x): return say({"status": 7})"""
 )
 
-DEAF = "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
+FLOOD = "def scaled(x, a):\n    while True: print('x' * 10**5)"
+DEAF = """import time
+while True:
+    try:
+        time.sleep(60)
+    except BaseException:
+        pass"""
 
 # makes of its folder what is hard to remove, and links to what is not its own
 KNOTTED = """import os
@@ -46,20 +52,20 @@ NESTED = """def scaled(x, a):
     for _ in range(100_000):
         x = [x]
     return x"""
-LONG = "def scaled(x, a):\n    return torch.ones(10**6)"
+LONG = "def mean_square(x):\n    return torch.ones(10**6)"
 
 SHARED = """import mmap
-room = mmap.mmap(-1, 4 * 10**9)
-for page in range(0, len(room), 4096):
-    room[page] = 1"""
+room = mmap.mmap(-1, 3 * 10**9)
+while True:
+    room.write(bytes(10**7))"""
 NAMELESS = """import os
 held = [os.memfd_create("a") for _ in range(40)]
 for one in held:
     os.write(one, bytes(10**8))"""
 CHILDREN = """import os, time
-for _ in range(5):
+for _ in range(8):
     if os.fork() == 0:
-        held = bytearray(b"x") * (6 * 10**8)
+        held = bytearray(b"x") * (2 * 10**8)
         time.sleep(60)
 time.sleep(60)"""
 FAKED = """with open("resource.py", "w") as file:
@@ -68,7 +74,7 @@ FAKED = """with open("resource.py", "w") as file:
 os._exit(1)"""
 LIMITED = """def scaled(x, a):
     try:
-        bytearray(4 * 10**9)
+        bytearray(2 * 10**9)
     except MemoryError:
         return a * x"""
 

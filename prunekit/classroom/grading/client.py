@@ -20,7 +20,7 @@ from prunekit.classroom.grading.limits import FOR_SYSTEMD, Limits, grouped, in_g
 __all__ = ["Examiner", "Lost", "Worker", "loaded", "started"]
 
 START = 120.0  # seconds that Python and torch may take
-GRACE = 3.0  # seconds, for a process that limits itself
+GRACE = 2.0  # seconds, for a process that limits itself
 ENDED = "ended the kernel (a crash, or too much memory?)"
 
 

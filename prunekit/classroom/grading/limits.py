@@ -71,11 +71,19 @@ def taken(pid: int) -> tuple[int, int]:
     held, files = 0, {}
     for process in family:
         try:
-            held += process.memory_info().rss
+            held += _held(process)
         except psutil.Error:  # it has just ended
             continue
         files |= _nameless(process.pid)
     return held + sum(files.values()), len(family)
+
+
+def _held(process: psutil.Process) -> int:
+    """Bytes; of what it shares only its part, where the system tells (Linux)."""
+    try:
+        return process.memory_full_info().pss
+    except (AttributeError, psutil.AccessDenied):
+        return process.memory_info().rss
 
 
 def _nameless(pid: int) -> dict[tuple[int, int], int]:
