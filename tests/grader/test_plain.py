@@ -44,6 +44,7 @@ def test_of_an_object_only_its_name_is_told():
     "data",
     [
         {"tensor": ["float64", [10**9, 10**9], ""]},
+        {"tensor": ["float64", [2, 2], ""]},
         {"tensor": ["float64", [2], "AAAA"]},
         {"tensor": ["float64", [-1], ""]},
         {"tensor": ["pickle", [0], ""]},

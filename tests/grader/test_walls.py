@@ -112,6 +112,7 @@ def test_a_control_group_is_asked_for_with_one_limit_for_all(monkeypatch, tmp_pa
         assert limits.grouped()
         argv, _ = client._how("room", limits.Limits(memory=2), tmp_path, None)
         assert argv[0] == "systemd-run" and "MemoryMax=2147483648" in argv
+        assert "-P" in argv, "a file in the folder must not stand in for a module"
         monkeypatch.setenv("PATH", str(tmp_path / "empty"))
         limits.grouped.cache_clear()
         assert not limits.grouped()
@@ -179,10 +180,11 @@ def test_a_scratch_folder_goes_and_nothing_outside_changes(user, tmp_path):
 
 
 def test_a_link_in_place_of_the_scratch_folder_is_not_followed(tmp_path):
-    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept").mkdir(mode=0o750)
     (tmp_path / "kept" / "file").touch()
     with cleaning.scratch() as place:
         place.rmdir()
         place.symlink_to(tmp_path / "kept")
     assert (tmp_path / "kept" / "file").exists()
+    assert stat.S_IMODE((tmp_path / "kept").stat().st_mode) == 0o750
     place.unlink()
