@@ -124,10 +124,12 @@ def graded(package, tmp_path_factory):
     strange(folder)
     before = contents(folder)
     words = ["--seconds", 4, "--seed", 5, "--memory", 1]
-    code, out, err = run(package, folder, *words, path=[package.parent, folder])
+    try:
+        code, out, err = run(package, folder, *words, path=[package.parent, folder])
+    finally:
+        cleaning.remove(folder / "deep")  # too deep for pytest
     assert contents(folder) == before, "changed"
     assert stat.S_IMODE(mine.stat().st_mode) == 0o400
-    cleaning.remove(folder / "deep")
     return code, out, err, table(folder / "grades.csv")
 
 

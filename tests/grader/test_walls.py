@@ -179,7 +179,8 @@ def test_a_scratch_folder_goes_and_nothing_outside_changes(user, tmp_path):
     assert (mine / "kept" / "file").exists()
 
 
-def test_a_link_in_place_of_the_scratch_folder_is_not_followed(tmp_path):
+def test_a_link_in_place_of_the_scratch_folder_is_not_followed(tmp_path, monkeypatch):
+    monkeypatch.setattr(cleaning.tempfile, "tempdir", str(tmp_path))
     (tmp_path / "kept").mkdir(mode=0o750)
     (tmp_path / "kept" / "file").touch()
     with cleaning.scratch() as place:
@@ -187,4 +188,3 @@ def test_a_link_in_place_of_the_scratch_folder_is_not_followed(tmp_path):
         place.symlink_to(tmp_path / "kept")
     assert (tmp_path / "kept" / "file").exists()
     assert stat.S_IMODE((tmp_path / "kept").stat().st_mode) == 0o750
-    place.unlink()
