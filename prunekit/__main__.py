@@ -55,7 +55,7 @@ def _add_grade(grade: argparse.ArgumentParser) -> None:
     option("--seed", type=int, help="of the random data (default: a new one, printed)")
     option("--minutes", type=float, help="for a notebook at most (default 3)")
     option("--seconds", type=float, help="for a cell or a check at most (default 30)")
-    option("--memory", type=float, help="GiB for a notebook at most, on Linux (default 4)")
+    option("--memory", type=float, help="GiB for a notebook at most (default 4)")
     option("--jobs", type=int, help="notebooks at a time (default: one per core)")
     option("--isolation", choices=["auto", "always", "never"], help="bubblewrap (default auto)")
 

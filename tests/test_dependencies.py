@@ -85,7 +85,7 @@ def test_the_library_imports_what_it_asks_for_and_no_more():
 
 def test_the_course_imports_what_it_asks_for():
     used = set(imported(*(ROOT / "prunekit" / "classroom").rglob("*.py")))
-    with_lab = {"IPython", "ipykernel", "jupyter_client", "jupyter_core"}
+    with_lab = {"IPython", "ipykernel", "jupyter_client", "jupyter_core", "traitlets"}
     known = modules_of(CORE) | modules_of(EXTRAS["course"]) | with_lab | {"cycler"}  # matplotlib's
     assert used <= known, used - known
 

@@ -7,6 +7,7 @@ it, and has to notice.
 import ast
 import contextlib
 import importlib
+import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ from prunekit.classroom import (
 )
 from prunekit.classroom import lessons as maker
 from prunekit.classroom.checks import EXERCISES, exercise, verdict
+from prunekit.classroom.grading.plain import decode, encode
 
 ROOT = Path(__file__).parents[1]
 LESSONS = sorted(path for path in (ROOT / "lessons").iterdir() if path.is_dir())
@@ -317,6 +319,16 @@ def mistakes(name: str) -> list[tuple[Callable, str]]:
     return importlib.import_module(f"tests.wrong_answers.{topic}").WRONG[name]
 
 
+def handed_over(function: Callable) -> Callable:
+    """The same function, all it gets and returns told as plain data, as the grader does."""
+
+    def answer(*inputs, **options):
+        inputs, options = decode(json.loads(json.dumps(encode((inputs, options)))))
+        return decode(json.loads(json.dumps(encode(function(*inputs, **options)))))
+
+    return answer
+
+
 @pytest.mark.parametrize("name", EXERCISES)
 def test_an_exercise(name, solved):
     def blank(*inputs, **options):
@@ -327,6 +339,14 @@ def test_an_exercise(name, solved):
     for seed in SEEDS:
         found = verdict(answer, seed)
         assert found.status == "correct", f"seed {seed}: {found}"
+    found = verdict(handed_over(answer), name=name)
+    assert (found.status == "correct") == EXERCISES[name].plain, found
+
+
+def test_the_readme_names_the_exercises_whose_verdicts_can_be_forged():
+    (name,) = (name for name, exercise in EXERCISES.items() if not exercise.plain)
+    text = (ROOT / "lessons" / "README.md").read_text("utf-8")
+    assert f"`{name}` (lesson {EXERCISES[name].lesson[:2]})" in " ".join(text.split())
 
 
 @pytest.mark.parametrize("name", EXERCISES)

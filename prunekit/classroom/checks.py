@@ -12,7 +12,6 @@ Properties come in order, hand-made cases before random ones, each with the hint
 misconception; ``check(mean_square)`` prints the first that fails.
 """
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,15 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from prunekit.classroom.calling import NotStarted, NotYet, called
+
 __all__ = ["EXERCISES", "Answer", "Exercise", "NotYet", "Verdict", "check", "exercise", "verdict"]
-
-
-class NotStarted(Exception):
-    """The blank was not filled."""
-
-
-class NotYet(Exception):
-    """A property does not hold; the message says which, in words."""
 
 
 @dataclass(frozen=True)
@@ -71,20 +64,11 @@ class Answer:
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """What the function returns; its failures come back in words."""
-        given, mine = copy.deepcopy((inputs, options)), (inputs, options)
         self._called = ", ".join(_described(value) for value in (*inputs, *options.values()))
         try:
-            value = self.function(*given[0], **given[1])
-        except NotImplementedError:
-            raise NotStarted from None
-        except (Exception, SystemExit) as error:
-            where = _line_of(error, self.function)
-            raise self.not_yet(f"It stopped{where} with {type(error).__name__}: {error}") from None
-        if value is None:
-            raise self.not_yet("It returned None: is a `return` missing?")
-        if not _same(given, mine):
-            raise self.not_yet("It changed its input: work on a copy, X.clone().")
-        return value
+            return called(self.function, inputs, options)
+        except NotYet as words:
+            raise self.not_yet(str(words)) from None
 
     def expect(
         self,
@@ -132,21 +116,29 @@ class Answer:
 
 @dataclass(frozen=True)
 class Exercise:
-    """An exercise: its name is that of the function to write, ``test`` puts one to the test."""
+    """An exercise: its name is that of the function to write, ``test`` puts one to the test.
+
+    ``plain`` says that all it gives and takes are numbers, texts, tensors, and lists of them. Then
+    the grader makes the verdict in a process without a learner's code; where it is False, in the
+    learner's own, where it can be forged.
+    """
 
     name: str
     lesson: str
     test: Callable[[Answer], None]
+    plain: bool = True
 
 
 EXERCISES: dict[str, Exercise] = {}
 
 
-def exercise(lesson: str) -> Callable[[Callable[[Answer], None]], Callable[[Answer], None]]:
+def exercise(
+    lesson: str, *, plain: bool = True
+) -> Callable[[Callable[[Answer], None]], Callable[[Answer], None]]:
     """Register a test of learners' functions of the same name; ``lesson`` is its folder's name."""
 
     def register(test: Callable[[Answer], None]) -> Callable[[Answer], None]:
-        EXERCISES[test.__name__] = Exercise(test.__name__, lesson, test)
+        EXERCISES[test.__name__] = Exercise(test.__name__, lesson, test, plain)
         return test
 
     return register
@@ -220,26 +212,3 @@ def _equal(got: Any, wanted: Any, tolerance: float) -> bool:
         return False
     size = wanted.nan_to_num().abs().max().item() if wanted.numel() else 0.0
     return torch.allclose(got, wanted, rtol=0, atol=tolerance * max(size, tolerance))
-
-
-def _same(given: Any, mine: Any) -> bool:
-    """Whether nothing was changed in place: tensors and lists bit for bit, modules by weights."""
-    if isinstance(mine, Tensor):
-        return mine.shape == given.shape and torch.equal(mine, given)
-    if isinstance(mine, list | tuple):
-        return len(mine) == len(given) and all(map(_same, given, mine))
-    if isinstance(mine, dict):
-        return mine.keys() == given.keys() and all(_same(given[k], mine[k]) for k in mine)
-    if isinstance(mine, torch.nn.Module):
-        return _same(given.state_dict(), mine.state_dict())
-    return not isinstance(mine, int | float | str) or mine == given
-
-
-def _line_of(error: Exception, function: Callable) -> str:
-    """Where in the learner's own function an exception passed."""
-    code, line, trace = getattr(function, "__code__", None), None, error.__traceback__
-    while trace is not None:
-        if trace.tb_frame.f_code is code:
-            line = trace.tb_lineno - code.co_firstlineno + 1
-        trace = trace.tb_next
-    return f" in its line {line}" if line is not None else ""

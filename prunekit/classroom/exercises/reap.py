@@ -191,7 +191,7 @@ def mend(answer):
         answer.expect(got[t], wanted, hint, mistakes)
 
 
-@exercise(LESSON)
+@exercise(LESSON, plain=False)  # it takes a `pk.Statistics`, with functions in it
 def my_method(answer):
     for k in (1, 4):
         n = answer.integer(7, 9)

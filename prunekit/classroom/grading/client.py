@@ -1,135 +1,159 @@
-"""A learner's kernel as the grader sees it: cells go in, what went wrong and verdicts come out."""
+"""A process of the grader's from outside: requests go in, short answers come out in time."""
 
 import asyncio
-import math
-import secrets
+import contextlib
+import json
+import os
 import subprocess
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
-from nbclient import NotebookClient
-from nbformat.v4 import new_code_cell, new_notebook
+import psutil
 
 from prunekit.classroom.grading import sandbox
-from prunekit.classroom.grading.kernel import KIND
+from prunekit.classroom.grading.cleaning import scratch
+from prunekit.classroom.grading.inside import MAX_LINE
+from prunekit.classroom.grading.limits import FOR_SYSTEMD, Limits, grouped, in_group, over
 
-__all__ = ["Kernel", "Limits", "Lost", "started"]
+__all__ = ["Examiner", "Lost", "Worker", "loaded", "started"]
 
-MAX_PRINTED = 20_000_000  # characters, of one cell
-TOO_LONG, TOO_MUCH = "took more than {:.0f} s (an endless loop?)", "printed more than 20 MB"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """``minutes`` for a notebook, ``seconds`` for a cell or a check, ``memory`` in GiB."""
-
-    minutes: float = 3.0
-    seconds: float = 30.0
-    memory: float = 4.0
-    isolated: bool = False
+START = 120.0  # seconds that Python and torch may take
+GRACE = 2.0  # seconds, for a process that limits itself
+ENDED = "ended the kernel (a crash, or too much memory?)"
 
 
 class Lost(Exception):
-    """The kernel is dead, or does not answer any more."""
+    """A process is dead, or does not answer as it should; the message says what it did."""
 
 
-class Kernel(NotebookClient):
-    """nbclient's client; it keeps nothing of what cells show but verdicts."""
+class Worker:
+    """A process that answers each request with a line of JSON."""
 
-    def __init__(self, manager: AsyncKernelManager):
-        super().__init__(
-            new_notebook(cells=[new_code_cell()]),
-            km=manager,
-            allow_errors=True,
-            interrupt_on_timeout=True,
-            error_on_timeout={"ename": "TooLong"},
-            store_widget_state=False,
-            on_cell_executed=self._remember,
-        )
-        self.log.disabled = True
-        self._printed, self._reply = 0, {}
+    def __init__(self, process: Process, memory: float):
+        self._process = process
+        self._over = asyncio.create_task(self._watch(memory))
 
-    def _remember(self, execute_reply: dict, **_: Any) -> None:
-        self._reply = execute_reply["content"]
+    async def _watch(self, memory: float) -> str:
+        words = await over(self._process.pid, memory)
+        _kill(self._process)
+        return words
 
-    def output(self, outs: list, msg: dict, display_id: Any, cell_index: int) -> None:
-        """Keep a verdict; interrupt what prints without end."""
-        content = msg["content"]
-        data = content.get("data", {})
-        if KIND in data:
-            outs.append(data[KIND])
-        before = self._printed
-        self._printed += len(content.get("text", "")) + sum(len(str(v)) for v in data.values())
-        if before <= MAX_PRINTED < self._printed:
-            self._stop = asyncio.ensure_future(self.km.interrupt_kernel())
-
-    async def run(self, source: str, seconds: float) -> tuple[str | None, list[dict]]:
-        """What went wrong, in words, and the verdicts that came.
+    async def ask(self, request: dict | bytes, seconds: float, content: bytes = b"") -> bytes:
+        """The line that answers; ``content`` follows the request.
 
         Raises
         ------
         Lost
-            If no other cell can follow.
+            If no other request can follow.
         """
-        words = await self._execute(source, seconds)
-        verdicts = self.nb.cells[0].outputs
-        if words in (TOO_LONG.format(seconds), TOO_MUCH) and await self._execute("0", 5):
-            raise Lost(words)
-        return words, verdicts
-
-    async def _execute(self, source: str, seconds: float) -> str | None:
-        self.timeout, self._printed, self._reply = math.ceil(seconds), 0, {}
+        line = request if isinstance(request, bytes) else json.dumps(request).encode() + b"\n"
         try:
-            await self.async_execute_cell(new_code_cell(source), 0)
-        except Exception:
-            if asyncio.current_task().cancelling():  # nbclient takes Ctrl-C for a dead kernel
-                raise asyncio.CancelledError from None
-            raise Lost("ended the kernel (a crash, or too much memory?)") from None
-        if self._printed > MAX_PRINTED:
-            return TOO_MUCH
-        if self._reply.get("status") != "error":
-            return None
-        if self._reply["ename"] == "TooLong":
-            return TOO_LONG.format(seconds)
-        return f"stopped with {self._reply['ename']}: {self._reply['evalue']}".rstrip(". ")
+            answer = await asyncio.wait_for(self._exchange(line + content), seconds + GRACE)
+        except TimeoutError:
+            raise Lost(f"took more than {seconds:.0f} s (an endless loop?)") from None
+        except ValueError:  # the reader's, of a line without end
+            raise Lost(f"answered with more than {MAX_LINE // 2**20} MB") from None
+        except OSError:
+            answer = b""
+        if not answer.endswith(b"\n"):
+            raise Lost(self._over.result() if self._over.done() else ENDED)
+        return answer
+
+    async def _exchange(self, content: bytes) -> bytes:
+        if content:
+            self._process.stdin.write(content)
+            await self._process.stdin.drain()
+        return await self._process.stdout.readline()
+
+    async def close(self) -> None:
+        """End it, and what it started."""
+        self._over.cancel()
+        _kill(self._process)
+        self._process.stdin.close()
+        await self._process.wait()
 
 
-class _OneSpec(KernelSpecManager):
-    """The only kernel there is: the Python that runs the grader."""
-
-    def __init__(self, argv: list[str], mode: str):
-        super().__init__()
-        self._one = KernelSpec(
-            argv=argv, display_name="learner", language="python", interrupt_mode=mode
-        )
-
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        return self._one
-
-
-@asynccontextmanager
-async def started(scratch: Path, limits: Limits) -> AsyncIterator[Kernel]:
-    """A kernel that is gone afterwards, whatever happened."""
-    options: dict[str, Any] = {"connection_file": str(scratch / f"{secrets.token_hex(4)}.json")}
-    if limits.isolated:  # files for sockets: there is no network in there
-        options |= {"transport": "ipc", "ip": options["connection_file"].removesuffix(".json")}
-    argv = sandbox.command(scratch, limits.memory, isolated=limits.isolated)
-    spec = _OneSpec(argv, "message" if limits.isolated else "signal")
-    manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=spec, **options)
-    kernel = Kernel(manager)
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+def loaded(answer: bytes) -> dict[str, Any]:
+    """What an answer says; Lost if it is no JSON object."""
     try:
-        await kernel.async_start_new_kernel(
-            env=sandbox.environment(scratch), cwd=str(scratch), **quiet
-        )
-        await kernel.async_start_new_kernel_client()
-        yield kernel
-    finally:
-        if kernel.kc is not None:
-            kernel.kc.stop_channels()
-        await manager.shutdown_kernel(now=True)
+        said = json.loads(answer)
+    except (ValueError, RecursionError):
+        said = None
+    if not isinstance(said, dict):
+        raise Lost("answered with something that cannot be read")
+    return said
+
+
+def _kill(process: Process) -> None:
+    """End a process and its descendants; behind walls they end with it, however they hide."""
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                child.kill()
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+
+
+@contextlib.asynccontextmanager
+async def started(role: str, limits: Limits, hidden: Path | None) -> AsyncIterator[Worker]:
+    """A process that is gone afterwards, whatever happened; ``hidden`` as for `sandbox.command`.
+
+    Raises
+    ------
+    RuntimeError
+        If it does not start.
+    """
+    with contextlib.ExitStack() as stack:
+        home = sandbox.HOME if hidden is not None else stack.enter_context(scratch())
+        argv, environment = _how(role, limits, home, hidden)
+        quiet = {"stderr": subprocess.DEVNULL, "limit": MAX_LINE, "start_new_session": True}
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        where = {"env": environment, "cwd": None if hidden is not None else home}
+        process = await asyncio.create_subprocess_exec(*argv, **pipes, **quiet, **where)
+        worker = Worker(process, limits.memory)
+        try:
+            try:
+                await worker.ask(b"", START)
+            except Lost as loss:
+                raise RuntimeError(f"a process of the grader's {loss} before it began") from None
+            yield worker
+        finally:
+            await worker.close()
+
+
+def _how(
+    role: str, limits: Limits, home: Path, hidden: Path | None
+) -> tuple[list[str], dict[str, str]]:
+    """Command and environment."""
+    argv = sandbox.command(role, limits.memory, hidden)
+    environment = sandbox.environment(home, hidden)
+    if not grouped():
+        return argv, environment
+    ours = {name: os.environ[name] for name in FOR_SYSTEMD if name in os.environ}
+    return [*in_group(limits.memory), *argv], environment | ours
+
+
+class Examiner:
+    """The clean process, started when it is needed, and anew after trouble."""
+
+    def __init__(self, limits: Limits, hidden: Path | None):
+        self._limits, self._hidden = limits, hidden
+        self._worker, self._stack = None, contextlib.AsyncExitStack()
+
+    async def ask(self, request: dict | bytes, seconds: float, content: bytes = b"") -> dict:
+        """What it says; Lost as for `Worker.ask`, RuntimeError if it does not start."""
+        if self._worker is None:
+            start = started("examiner", self._limits, self._hidden)
+            self._worker = await self._stack.enter_async_context(start)
+        try:
+            return loaded(await self._worker.ask(request, seconds, content))
+        except BaseException:  # in the middle of something
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """End the process; another begins with the next request."""
+        self._worker = None
+        await self._stack.aclose()

@@ -1,33 +1,36 @@
 """Grade a folder of submissions: ``python -m prunekit grade FOLDER``.
 
-Every notebook runs in a kernel of its own, shut in as well as the machine allows
-(`sandbox`), with limits to its time and memory; then each exercise is checked on random
-data that no student has seen, the same for all. The submissions are only read.
+Every notebook runs in a process of its own, shut in as well as the machine allows (`sandbox`,
+`limits`); then each exercise is checked on random data that no student has seen, the same for all.
+The submissions are only read, and what they hold is read by a process that may come to grief.
 
-Who plays tricks on `check` or prints ✓ gains nothing. But a check runs in the same process as the
-learner's code, and whoever works at it can forge a verdict from there, or look up what the check
-wants; the message of a sandboxed notebook goes no further than its own grades. A grade here saves
-reading, it is no proctor.
+The verdict is made in another process than the learner's: inputs go there and results come back as
+plain data. So nothing that a notebook does to `check`, to the library or to its own process makes a
+wrong result right. Two things remain: an exercise that hands over more than plain data is checked
+where the learner's code runs, and its verdict can be forged there (`checks.Exercise` marks it); and
+a function may look up in the library what an exercise wants. A grade here saves reading, it is no
+proctor.
 """
 
 import asyncio
 import os
 import secrets
 import sys
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pandas import DataFrame
 from tqdm.auto import tqdm
 
-from prunekit.classroom import exercises  # noqa: F401  (they register themselves)
 from prunekit.classroom.checks import EXERCISES
-from prunekit.classroom.grading.client import Limits
+from prunekit.classroom.grading.client import Examiner
+from prunekit.classroom.grading.inside import MAX_WORDS
+from prunekit.classroom.grading.limits import Limits, grouped
 from prunekit.classroom.grading.sandbox import why_not
 from prunekit.classroom.grading.session import outcomes
-from prunekit.classroom.grading.submissions import Submission, Unreadable, answered, find, read
+from prunekit.classroom.grading.submissions import Submission, Unreadable, fetch, find
 from prunekit.classroom.grading.table import SIGNS, Row, summary, write
 from prunekit.results.frames import frame
 
@@ -76,7 +79,7 @@ def grade(
     seed
         Of the random data, the same for all; a new one by default, and stored with the grades.
     minutes, seconds, memory
-        Limits: of a notebook, of one cell or check, and in GiB (on Linux).
+        Limits: of a notebook, of one cell or check, and in GiB for all that a notebook starts.
     jobs
         Notebooks at a time, one thread each; as many as there are cores by default.
     isolation
@@ -98,20 +101,24 @@ def grade(
     submissions = find(Path(folder))
     path = _ready(Path(out) if out is not None else Path(folder) / "grades.csv")
     seed = secrets.randbelow(10**6) if seed is None else seed
-    limits = Limits(minutes, seconds, memory, _isolated(isolation))
+    limits = Limits(minutes, seconds, memory)
+    hidden = Path(folder).resolve()
+    hidden = hidden if _isolated(isolation, hidden) else None
     print(f"seed {seed} (--seed {seed} repeats this grading)", flush=True)
-    rows: dict[Submission, list[Row]] = {}
+    rows: dict[Path, list[Row]] = {}
 
     def keep(one: Submission, found: list[Row]) -> None:
-        rows[one] = found
-        write([row for known in submissions for row in rows.get(known, [])], path)
+        rows[one.path] = found
+        write([row for known in submissions for row in rows.get(known.path, [])], path)
 
     complete = True
     try:
-        asyncio.run(_all(submissions, seed, limits, jobs or os.cpu_count() or 1, keep, progress))
+        examiners = [Examiner(limits, hidden) for _ in range(jobs or os.cpu_count() or 1)]
+        room = partial(_rows, seed=seed, limits=limits, hidden=hidden)
+        asyncio.run(_all(submissions, examiners, room, keep, progress))
     except KeyboardInterrupt:
         complete = False
-    every = tuple(row for one in submissions for row in rows.get(one, []))
+    every = tuple(row for one in submissions for row in rows.get(one.path, []))
     return Grades(every, path, seed, complete)
 
 
@@ -126,47 +133,57 @@ def _ready(path: Path) -> Path:
     return path
 
 
-def _isolated(isolation: str) -> bool:
-    """Whether notebooks will be shut in; says so, and what is not enforced if they are not."""
+def _isolated(isolation: str, folder: Path) -> bool:
+    """Whether notebooks will be shut in; says so, and what is not enforced."""
     if isolation not in ISOLATION:
         raise ValueError(f"isolation is {isolation!r}: give one of {', '.join(ISOLATION)}")
-    reason = "--isolation never" if isolation == "never" else why_not()
+    reason = "--isolation never" if isolation == "never" else why_not(folder)
     if reason and isolation == "always":
         raise ValueError(f"notebooks cannot be shut in: {reason}; or give --isolation auto")
     if reason is None:
         print("isolation: on. Notebooks have no network, and see and change no file of yours.")
-        return True
-    memory = "" if sys.platform == "linux" else " Memory is not limited either."
-    print(
-        f"isolation: OFF ({reason}).\n  Notebooks run with your rights: they could read and change "
-        f"your files, and use the network.{memory}\n  Grade work of people you trust only, or on a "
-        "machine that holds nothing else.",
-        flush=True,
-    )
-    return False
+    else:
+        print(
+            f"isolation: OFF ({reason}).\n  Notebooks run with your rights: they could read and "
+            "change your files, use the network, and leave processes behind.\n  Grade work of "
+            "people you trust only, or on a machine that holds nothing else."
+        )
+    if not grouped():
+        print(
+            "memory: looked at twice a second, as systemd lends no control group here. More may "
+            "be taken\n  for a moment, and segments that no process maps are not seen.",
+            flush=True,
+        )
+    return reason is None
 
 
 async def _all(
     submissions: Sequence[Submission],
-    seed: int,
-    limits: Limits,
-    jobs: int,
+    examiners: Sequence[Examiner],
+    graded: Callable[[Submission, Examiner], Awaitable[list[Row]]],
     keep: Callable[[Submission, list[Row]], None],
     progress: bool,
 ) -> None:
-    """Grade them, so many at a time; each is kept as soon as it is graded."""
-    free = asyncio.Semaphore(jobs)
+    """Grade them, one at a time for each examiner; each is kept as soon as it is graded."""
+    waiting = iter(submissions)
     with tqdm(total=len(submissions), desc="submissions", disable=not progress) as bar:
 
-        async def one(submission: Submission) -> None:
-            async with free:
-                keep(submission, await _rows(submission, seed, limits))
-                bar.update()
+        async def work(examiner: Examiner) -> None:
+            try:
+                for submission in waiting:
+                    keep(submission, await graded(submission, examiner))
+                    bar.update()
+            finally:
+                await examiner.close()
 
-        await asyncio.gather(*map(one, submissions))
+        async with asyncio.TaskGroup() as group:
+            for examiner in examiners[: len(submissions)]:
+                group.create_task(work(examiner))
 
 
-async def _rows(submission: Submission, seed: int, limits: Limits) -> list[Row]:
+async def _rows(
+    submission: Submission, examiner: Examiner, seed: int, limits: Limits, hidden: Path | None
+) -> list[Row]:
     """The rows of one submission, whatever is wrong with it."""
 
     def row(exercise: str, status: str, message: str, seconds: float = 0.0) -> Row:
@@ -176,16 +193,14 @@ async def _rows(submission: Submission, seed: int, limits: Limits) -> list[Row]:
         return Row(*whose, status if status in SIGNS else "failed", points, message, seconds, seed)
 
     try:
-        cells = read(submission.path)
-        names = answered(cells)
-        with tempfile.TemporaryDirectory(prefix="prunekit-", ignore_cleanup_errors=True) as place:
-            scratch = Path(place).resolve()
-            found = await outcomes(cells, names, scratch, seed, limits)
+        content = await asyncio.to_thread(fetch, submission.path)
+        found = await outcomes(content, examiner, seed, limits, hidden)
         return [row(o.exercise, o.status, o.message, o.seconds) for o in found]
     except Unreadable as error:
         return [row("", "failed", str(error))]
     except Exception as error:  # one submission never stops the rest
-        return [row("", "failed", f"Grading it failed with {type(error).__name__}: {error}")]
+        words = f"Grading it failed with {type(error).__name__}: {str(error)[:MAX_WORDS]}"
+        return [row("", "failed", words)]
 
 
 def main(folder: str, **options: object) -> int:

@@ -1,6 +1,8 @@
 """Submissions: whose they are, what they say, and which exercises they answer."""
 
+import os
 import re
+import stat
 from dataclasses import dataclass
 from json import JSONDecodeError
 from pathlib import Path
@@ -8,9 +10,11 @@ from pathlib import Path
 import nbformat
 from nbformat import reader
 
+from prunekit.classroom import exercises  # noqa: F401  (they register themselves)
 from prunekit.classroom.checks import EXERCISES
+from prunekit.classroom.grading.inside import MAX_WORDS
 
-__all__ = ["Submission", "Unreadable", "answered", "defined_in", "find", "read"]
+__all__ = ["Submission", "Unreadable", "answered", "defined_in", "fetch", "find", "read"]
 
 MAX_MB = 50  # an exercise notebook has less than 1 MB, pictures included
 
@@ -31,6 +35,8 @@ class Submission:
 def find(folder: Path) -> list[Submission]:
     """``folder/*.ipynb`` by their names, ``folder/<student>/*.ipynb`` by the folders' names.
 
+    A submission is where it really lies: links are found, but not followed.
+
     Raises
     ------
     FileNotFoundError, ValueError
@@ -42,8 +48,9 @@ def find(folder: Path) -> list[Submission]:
         )
     if not folder.is_dir():
         raise ValueError(f"{str(folder)!r} is a file: name the folder that holds the submissions")
+    folder = folder.resolve()
     try:
-        paths = [*folder.iterdir(), *(p for d in folder.iterdir() if d.is_dir() for p in _in(d))]
+        paths = [path for entry in folder.iterdir() for path in (entry, *_in(entry))]
     except OSError as error:
         raise ValueError(f"{str(folder)!r} cannot be read ({error}): check its rights") from None
     found = [
@@ -66,7 +73,9 @@ def find(folder: Path) -> list[Submission]:
 def _in(folder: Path) -> list[Path]:
     """What a student's folder holds; one that cannot be read is named rather than left out."""
     try:
-        return list(folder.iterdir())
+        if folder.is_symlink():
+            return [folder / "is a link.ipynb"] if folder.is_dir() else []
+        return list(folder.iterdir()) if folder.is_dir() else []
     except OSError:
         return [folder / "cannot be opened.ipynb"]
 
@@ -75,7 +84,34 @@ def _hidden(path: Path, folder: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(folder).parts)  # checkpoints
 
 
-def read(path: Path) -> list[str]:
+def fetch(path: Path) -> bytes:
+    """What a file holds, cut at `MAX_MB`; only of a regular file, and no link is followed.
+
+    Raises
+    ------
+    Unreadable
+        If it is something else, or cannot be opened.
+    """
+    careful = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a FIFO would wait
+    try:
+        if path.is_symlink():
+            raise Unreadable("It is a link, not a file: ask for the notebook itself.")
+        if not path.is_file():
+            raise Unreadable("It is not a file: ask for the notebook itself.")
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | careful)
+        with open(handle, "rb") as file:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise Unreadable("It is not a file: ask for the notebook itself.")
+            content = file.read(MAX_MB * 2**20 + 1)
+    except OSError as error:
+        words = f"It cannot be opened ({error.strerror}): check its rights, or ask for it again."
+        raise Unreadable(words) from None
+    if len(content) > MAX_MB * 2**20:
+        raise Unreadable(f"It has more than {MAX_MB} MB: clear its outputs, or ask for it again.")
+    return content
+
+
+def read(content: bytes) -> list[str]:
     """The sources of a notebook's code cells, of whatever format version.
 
     Raises
@@ -83,22 +119,16 @@ def read(path: Path) -> list[str]:
     Unreadable
         If it is no notebook, or has no code.
     """
-    if path.is_symlink():
-        raise Unreadable("It is a link, not a file: ask for the notebook itself.")
     try:
-        if path.stat().st_size > MAX_MB * 2**20:
-            raise Unreadable(f"It has more than {MAX_MB} MB: clear its outputs (Edit menu) first.")
-        notebook = nbformat.convert(reader.reads(path.read_bytes().decode("utf-8-sig")), 4)
+        notebook = nbformat.convert(reader.reads(content.decode("utf-8-sig")), 4)
         cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    except OSError as error:
-        raise Unreadable(f"It cannot be opened ({error.strerror}): check its rights.") from None
+    except MemoryError:
+        raise Unreadable("It holds too much: ask for it again, its outputs cleared.") from None
     except (reader.NotJSONError, JSONDecodeError, UnicodeDecodeError, RecursionError):
         raise Unreadable("It is not a notebook (no JSON): ask for the .ipynb file.") from None
-    except Unreadable:
-        raise
     except Exception as error:  # JSON of another kind, or of a format to come
         words = f"It is not a notebook that nbformat knows ({type(error).__name__}: {error})."
-        raise Unreadable(words + " Ask for the .ipynb file, saved by JupyterLab.") from None
+        raise Unreadable(words[:MAX_WORDS] + " Ask for the .ipynb file, saved by Lab.") from None
     if not any(isinstance(source, str) and source.strip() for source in cells):
         raise Unreadable("It has no code: ask for the notebook with the answers.")
     return [source for source in cells if isinstance(source, str)]

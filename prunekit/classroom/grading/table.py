@@ -1,6 +1,7 @@
 """Grades as a file for a spreadsheet, and as tables for the terminal."""
 
 import os
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ __all__ = ["SIGNS", "Row", "summary", "write"]
 SIGNS = {"correct": "✓", "not yet": "✗", "not started": "○", "failed": "!"}
 LEGEND = "✓ correct  ✗ not yet  ○ not started  ! failed: see its message"
 MAX_MESSAGE = 500
+# what begins a formula, full-width and small forms too: first, or behind what may separate cells
+FORMULA = re.compile(r"""(^|[;|][\s"']*|,"?)([=+\-@＝＋－＠﹦﹢﹣﹫−])""")
 MOST_FREQUENT = 8
 
 
@@ -41,9 +44,8 @@ def clean(text: str) -> str:
 
 
 def harmless(cell: object) -> object:
-    """A cell that no spreadsheet takes for a formula."""
-    text = clean(cell) if isinstance(cell, str) else cell
-    return f"'{text}" if isinstance(text, str) and text[:1] in ("=", "+", "-", "@") else text
+    """A cell that no spreadsheet takes for a formula, also one that splits it at semicolons."""
+    return FORMULA.sub(r"\1'\2", clean(cell)) if isinstance(cell, str) else cell
 
 
 def write(rows: Sequence[Row], path: Path) -> None:
