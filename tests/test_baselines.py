@@ -41,9 +41,9 @@ def network(seed=0, relu=True):
     return model.eval(), images
 
 
-def site_of(seed=0, ridge=0.0, coefficients="kernel"):
+def site_of(seed=0, ridge=0.0, coefficients="kernel", relu=True):
     """The statistics of its one site, the network, and its images."""
-    model, images = network(seed)
+    model, images = network(seed, relu)
     site = next(s for s in pk.find_sites(model, images[:1]) if s.name == "0")
     options = Options(None, Repair(), coefficients=coefficients, ridge=ridge)
     batches = list(images.split(13))
@@ -79,9 +79,9 @@ def test_random_is_any_order_and_a_seed_gives_it_again():
 
 
 @settings(max_examples=6)
-@given(SEEDS)
-def test_activation_and_apoz_look_at_what_was_said(seed):
-    site, model, images = site_of(seed)
+@given(SEEDS, st.booleans())
+def test_activation_and_apoz_look_at_what_was_said(seed, relu):
+    site, model, images = site_of(seed, relu=relu)
     said = model[:3](images).detach().numpy()
     assert order(baselines.activation, site) == ascending(np.abs(said).mean((0, 2, 3)))
     assert order(baselines.apoz, site) == ascending(-(said == 0).mean((0, 2, 3)))

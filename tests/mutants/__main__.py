@@ -27,6 +27,7 @@ LEFT_OUT = (".venv", ".git", "build", "__pycache__", ".ruff_cache", ".pytest_cac
 PATIENCE = 300  # seconds; a mutant that runs for ever is noticed, too
 # without what only notebooks and several workers need, which takes two seconds to start
 QUICK = ("-p", "no:cacheprovider", "-p", "no:nbval", "-p", "no:xdist", "-o", "addopts=")
+QUICK += ("-p", "tests.mutants.unshrunk")
 
 
 def pytest(tree: Path, tests: Iterable[str], patience: float | None) -> subprocess.CompletedProcess:

@@ -63,4 +63,9 @@ COURSE = [
         *("notebooks/05_reap.ipynb", '"execution_count": 7,', '"execution_count": 70,'),
         "test_notebooks",
     ),
+    Mutant(
+        "notebooks: a figure has its sentence",
+        *("notebooks/05_reap.ipynb", '"    alt=\\"Greedy lies', '"    title=\\"Greedy lies'),
+        "test_notebooks",
+    ),
 ]
