@@ -105,7 +105,7 @@ BUDGETS = [
     Mutant(
         "ignored layers are not refitted",
         *(PRUNING, "ignored_names(model, ignored_layers))", "set())"),
-        "test_channels test_pipeline test_matrix",
+        "test_channels test_pipeline",
     ),
     Mutant(
         "layers that share weights are not refitted",
@@ -126,7 +126,7 @@ BUDGETS = [
     Mutant(
         "least squares never makes a layer worse",
         *(REPAIRS, "if stay and problem.error(W) <= problem.error(W0, b0):", "if stay:"),
-        "test_pipeline test_methods test_one_site test_matrix",
+        "test_pipeline test_one_site test_methods",
     ),
     Mutant(
         "seconds are measured before they are promised",

@@ -4,7 +4,6 @@ from tests.mutants.mutant import Mutant
 
 CHECKS = "prunekit/classroom/checks.py"
 FRAMES = "prunekit/results/frames.py"
-TABLE = "prunekit/classroom/grading/table.py"
 
 COURSE = [
     Mutant(
@@ -29,21 +28,6 @@ COURSE = [
         "test_checks",
     ),
     Mutant(
-        "grades: no cell is a formula",
-        *(TABLE, "cells = frame(rows, Row).map(harmless)", "cells = frame(rows, Row)"),
-        "test_grader",
-    ),
-    Mutant(
-        "grades: a message steers no terminal",
-        *(TABLE, "c if c.isprintable() else", "c if True else"),
-        "test_grader",
-    ),
-    Mutant(
-        "grades: the file is whole at any moment",
-        *(TABLE, "        os.unlink(name)", "        pass"),
-        "test_grader",
-    ),
-    Mutant(
         "data sets are not fetched unasked",
         *("prunekit/classroom/data.py", "if folder is None and download:", "if folder is None:"),
         "test_data",
@@ -56,7 +40,7 @@ COURSE = [
     Mutant(
         "the shipped weights are read without running anything",
         *("prunekit/classroom/pretrained.py", ", weights_only=True)", ", weights_only=False)"),
-        "test_architecture test_classroom",
+        "test_architecture",
     ),
     Mutant(
         "notebooks: cells ran in order",
