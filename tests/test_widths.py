@@ -34,6 +34,17 @@ class Net(nn.Module):
         return self.last(hidden) + x @ x.new_ones(6, 2)
 
 
+class Mixing(nn.Module):
+    """A product outside any layer, which costs less with fewer channels: no formula knows it."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(6, 5), nn.Linear(5, 2)
+
+    def forward(self, x):  # (images, positions, 6)
+        return self.last((x @ x.mT).softmax(2) @ torch.relu(self.first(x)))
+
+
 NETWORKS = {
     "chain": (chain, SMALL),
     "chain_bias": (lambda: chain(bias=True), SMALL),
@@ -45,6 +56,7 @@ NETWORKS = {
     "mobilenet_v2": (lambda: models.mobilenet_v2(0.25)[:8], IMAGE),  # its first five blocks
     "two_inputs": (TwoInputs, (torch.ones(1, 4), torch.ones(1, 3))),
     "net": (Net, torch.ones(1, 6)),
+    "mixing": (Mixing, torch.randn(1, 4, 6)),
 }
 
 

@@ -55,7 +55,7 @@ def noticed_by(mutant: Mutant, tree: Path) -> str | None:
         file.write_text(source, "utf-8")
     if done.returncode == 0:
         return None
-    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    failed = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", done.stdout, re.MULTILINE)
     if not failed:  # pytest itself failed: nobody has noticed anything
         sys.exit(f"{mutant.name}: pytest ended with {done.returncode}\n{done.stdout}{done.stderr}")
     return failed[1]

@@ -75,7 +75,7 @@ ALGEBRA = [
         "least squares: the error of another b counts one sample",
         *(SQUARES, "errors + self.count * (self.bias(W) - b).square()"),
         "errors + (self.bias(W) - b).square()",
-        "test_reap test_pipeline",
+        "test_least_squares",
     ),
     Mutant(
         "least squares: uncentred, ‖Y − b⁰‖² without its mean",
@@ -85,7 +85,7 @@ ALGEBRA = [
     Mutant(
         "least squares: a scale is not squared",
         *(SQUARES, "errors * scale.square()", "errors * scale"),
-        "test_reap test_reap_exchanges",
+        "test_least_squares",
     ),
     Mutant(
         "least squares: rank counts directions of nothing",
