@@ -114,6 +114,16 @@ def test_a_file_is_read_in_one_sitting(path):
     assert len((ROOT / path).read_text("utf-8").splitlines()) <= 250
 
 
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_nothing_that_is_read_is_run(path):
+    for node in ast.walk(ast.parse((ROOT / path).read_text("utf-8"))):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = {alias.name for alias in node.names} | {getattr(node, "module", None)}
+            assert not names & {"pickle", "dill", "joblib", "marshal", "shelve"}
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+            assert "weights_only=True" in map(ast.unparse, node.keywords)
+
+
 def test_public_names_are_documented():
     for name in pk.__all__:
         assert getattr(pk, name).__doc__, name

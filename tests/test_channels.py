@@ -116,6 +116,15 @@ def test_one_amount_is_given(amounts):
 
 @pytest.mark.parametrize(
     ("ratio", "widths"),
+    [(0.025, [19, 23, 6]), (0.3, [14, 17, 4]), (0.9, [2, 2, 1]), (0.99, [1, 1, 1])],
+)
+def test_what_goes_is_the_nearest_whole_number_and_one_stays(ratio, widths):
+    result = prune(wide(), pruning_ratio=ratio, method="l1")
+    assert [row.channels_after for row in result.report.rows[:3]] == widths
+
+
+@pytest.mark.parametrize(
+    ("ratio", "widths"),
     [(0.3, [16, 24, 6]), (0.5, [16, 16, 6]), (0.9, [8, 8, 6]), (0.7, [8, 8, 6])],
 )
 def test_widths_are_rounded_up(ratio, widths):

@@ -1,5 +1,7 @@
 """Costs against the formulas of a textbook."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -49,9 +51,21 @@ def test_latency_is_a_median_with_a_range():
         pk.measure_latency(model, torch.randn(1, 3, 8, 8), repeats=0)
 
 
+def test_the_range_is_the_middle_half_of_the_timed_runs(monkeypatch):
+    now, clock = 0, []
+    for seconds in (100, 3, 8, 1, 6, 4, 7, 2, 5):  # the first one warms up
+        clock += [now, now + seconds]
+        now += seconds
+    timer = SimpleNamespace(perf_counter=iter(clock).__next__)
+    monkeypatch.setattr("prunekit.network.cost.time", timer)
+    latency = pk.measure_latency(chain(), torch.randn(1, 3, 8, 8), repeats=8, warmup=1)
+    assert (latency.low, latency.median, latency.high) == (3, 4.5, 7)
+
+
 def test_recalibration_equals_the_statistics_of_the_data():
     model = chain().train()
     images = torch.randn(200, 3, 8, 8) * 2 + 1
+    model(images - 5)  # what it saw before is forgotten
     state = {name: value.clone() for name, value in model.state_dict().items()}
     fresh = pk.recalibrate_batchnorm(model, images)
     taken = model[0](images)

@@ -1,5 +1,7 @@
 """A layer read as least squares: consumer_inputs(X) @ W + b is what the layer answers."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -31,6 +33,24 @@ CONVOLUTIONS = st.fixed_dictionaries(
 SAME = st.fixed_dictionaries(
     {"kernel_size": PAIRS, "dilation": PAIRS, "padding": st.just("same"), "bias": st.booleans()}
 )
+TRANSPOSED = st.fixed_dictionaries(
+    {
+        "kernel_size": PAIRS,
+        "stride": PAIRS,
+        "padding": st.tuples(st.integers(0, 1), st.integers(0, 1)),
+        "output_padding": st.tuples(st.integers(0, 2), st.integers(0, 2)),
+        "dilation": PAIRS,
+        "groups": st.integers(1, 2),
+        "bias": st.booleans(),
+    }
+).filter(
+    lambda how: all(
+        more < max(stride, dilation)
+        for more, stride, dilation in zip(
+            how["output_padding"], how["stride"], how["dilation"], strict=True
+        )
+    )
+)
 SEEDS = st.integers(0, 10_000)
 TYPES = st.sampled_from([torch.float32, F64])
 
@@ -50,6 +70,24 @@ def test_what_a_convolution_hears_and_answers(kwargs, channels, seed, dtype):
     if kwargs["padding"] not in ("same", "valid") and kwargs.get("padding_mode") == "zeros":
         sizes = {name: kwargs[name] for name in ("kernel_size", "padding", "stride", "dilation")}
         assert torch.equal(X, F.unfold(x, **sizes).transpose(1, 2).flatten(0, 1))
+
+
+@settings(max_examples=60)
+@given(TRANSPOSED, st.integers(1, 2), SEEDS)
+def test_what_a_transposed_convolution_hears_and_answers(kwargs, size, seed):
+    torch.manual_seed(seed)
+    groups = kwargs["groups"]
+    layer = nn.ConvTranspose2d(size * groups, 3 * groups, **kwargs).double()
+    other = copy.deepcopy(layer)
+    nn.init.zeros_(other.weight)
+    x = torch.randn(2, size * groups, 5, 4, dtype=F64)
+    for group in range(groups):
+        W, b = outgoing_weights(layer, group)
+        mine = torch.arange(group * size, group * size + size)
+        X, Y = consumer_inputs(layer, x, mine), consumer_outputs(layer, layer(x), group)
+        torch.testing.assert_close(X @ W + b, Y, rtol=1e-9, atol=1e-9)
+        set_outgoing_weights(other, W, b, group)
+    assert torch.equal(other.weight, layer.weight)
 
 
 @settings(max_examples=20)

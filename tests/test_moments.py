@@ -70,6 +70,17 @@ def test_a_large_mean_costs_no_digits():
     torch.testing.assert_close(shifted.scatter_xx, one_shot(X, Y)[0], rtol=1e-6, atol=1e-3)
 
 
+@given(st.permutations(range(5)), st.integers(1, 5), st.integers(0, 10_000))
+def test_a_part_is_some_columns_and_what_the_others_leave_to_them(order, size, seed):
+    generator = torch.Generator().manual_seed(seed)
+    X = torch.randn(30, 5, generator=generator, dtype=torch.float64) + 1
+    Y = torch.randn(30, 2, generator=generator, dtype=torch.float64) - 2
+    W = torch.randn(5, 2, generator=generator, dtype=torch.float64)
+    columns, rest = torch.tensor(order[:size]), order[size:]
+    part = Moments().update(X, Y).part(columns, W)
+    assert_same(part, X[:, columns], Y - X[:, rest] @ W[rest])
+
+
 def test_columns_may_not_change():
     moments = Moments().update(torch.zeros(3, 2), torch.zeros(3, 1))
     with pytest.raises(ValueError, match="columns of the first batch"):

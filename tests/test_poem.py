@@ -69,22 +69,24 @@ def test_plain_least_squares_where_everything_is_positive(n, seed):
 
 
 @settings(max_examples=30)
-@given(st.integers(2, 6), SEEDS, RIDGES)
-def test_one_step_is_one_weighted_least_squares(n, seed, ridge):
+@given(st.integers(2, 6), SEEDS, RIDGES, st.integers(1, 3))
+def test_each_step_is_one_weighted_least_squares(n, seed, ridge, steps):
     X, Y, W, b = least_squares(n, n // 2, 1, seed)
     A = torch.cat([X[:, n // 2 :], torch.ones(len(X), 1, dtype=F64)], 1)
-    start = torch.cat([W[n // 2 :], b[None]])
-    share = (Y.relu() - (A @ start).relu()) / (Y - A @ start)  # ω, the root of the weight
+    start = at = torch.cat([W[n // 2 :], b[None]])
     root = (ridge * A.square().sum(0).mean()).sqrt() * torch.eye(A.shape[1], dtype=F64)
-    want = torch.linalg.lstsq(torch.cat([A * share, root]), torch.cat([Y * share, root @ start]))
-    V, c = reweighted(X, Y, W, b, ridge=ridge, steps=1)
 
     def error(v):
         return (Y.relu() - (A @ v).relu()).norm()
 
-    paths = [start + share * (want.solution - start) for share in (1.0, 0.5, 0.25, 0.125)]
-    expected = next((v for v in paths if error(v) < error(start)), start)
-    torch.testing.assert_close(torch.cat([V[n // 2 :], c[None]]), expected, rtol=1e-7, atol=1e-8)
+    for _ in range(steps):
+        share = (Y.relu() - (A @ at).relu()) / (Y - A @ at)  # ω, the root of the weight
+        rows = torch.cat([A * share, root]), torch.cat([Y * share, root @ start])
+        aim = torch.linalg.lstsq(*rows).solution
+        paths = [at + share * (aim - at) for share in (1.0, 0.5, 0.25, 0.125)]
+        at = next((v for v in paths if error(v) < error(at)), at)
+    V, c = reweighted(X, Y, W, b, ridge=ridge, steps=steps)
+    torch.testing.assert_close(torch.cat([V[n // 2 :], c[None]]), at, rtol=1e-6, atol=1e-7)
 
 
 def test_a_sample_that_the_relu_silences_does_not_count():

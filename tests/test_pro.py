@@ -96,6 +96,17 @@ def test_curves_of_layers_that_add_up_are_brute_force(drawn):
     assert table.errors[key(widths)] == pytest.approx(table.best(budget), rel=2e-6)
 
 
+def test_curves_add_up_what_each_layer_does_alone():
+    alone = {("a", 1): 2.0, ("b", 2): 2.0, ("b", 1): 3.0}
+    levels = {"a": [2, 1], "b": [3, 2, 1]}
+
+    def error(widths):
+        return sum(alone.get(item, 0.0) for item in widths.items())
+
+    widths, _ = curves(levels, error, lambda widths: sum(widths.values()), budget=3)
+    assert widths == {"a": 2, "b": 1}  # one loss of 3 is less than two of 2
+
+
 @given(tables())
 def test_the_budget_is_never_exceeded_and_every_decision_is_true(drawn):
     table, budget = drawn

@@ -103,3 +103,29 @@ def test_a_low_rank_shows():
     x = torch.randn(100, 3)
     report = pk.prune(model, x[:1], x, pruning_ratio=0.5, progress=False).report
     assert report.rows[0].rank == 3 and "0.000, effective rank 3 of 12" in str(report)
+
+
+class Fork(nn.Module):
+    """One layer whose channels several others take; their outputs are those of the network."""
+
+    def __init__(self, heads):
+        super().__init__()
+        self.body = nn.Linear(5, 6)
+        self.heads = nn.ModuleList(nn.Linear(6, 2 + i) for i in range(heads))
+
+    def forward(self, x):
+        hidden = torch.relu(self.body(x))
+        return torch.cat([head(hidden) for head in self.heads], 1)
+
+
+@pytest.mark.parametrize("repair", ["none", "least_squares"])
+@pytest.mark.parametrize("heads", [1, 2])
+def test_the_relative_error_is_that_of_all_consumers(heads, repair):
+    torch.manual_seed(0)
+    model, inputs = Fork(heads).double(), torch.randn(50, 5, dtype=torch.float64)
+    options = {"pruning_ratio": 0.5, "repair": repair, "progress": False}
+    result = pk.prune(model, inputs[:1], inputs, **options)
+    with torch.no_grad():
+        before, after = model(inputs), result.model(inputs)
+    lost, whole = (before - after).square().sum(), (before - before.mean(0)).square().sum()
+    assert result.report.rows[0].error == pytest.approx((lost / whole).item(), rel=1e-9)

@@ -108,6 +108,20 @@ def test_new_weights_reach_the_passes_that_wait(name, memory):
     assert not [thread for thread in threading.enumerate() if "_run" in thread.name]
 
 
+def test_each_group_of_a_layer_has_moments_of_its_own():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 6, 1), nn.Conv2d(6, 4, 1, groups=2)).eval()
+    with Walk(model, copy.deepcopy(model), {"0": 1, "1": 1}, [IMAGES]) as side_by_side:
+        found = side_by_side.at("1", survey=None).layer_moments
+    with torch.no_grad():
+        taken = model[0](IMAGES)
+        both = taken.chunk(2, 1), model[1](taken).chunk(2, 1)
+    for moments, *maps in zip(found, *both, strict=True):
+        X, Y = (v.double().movedim(1, -1).flatten(0, 2) for v in maps)
+        torch.testing.assert_close(moments.gram, X.T @ X, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(moments.cross, X.T @ Y, rtol=1e-5, atol=1e-5)
+
+
 def passes_made(monkeypatch):
     """Counts the calls of the first layer, over all copies of a network."""
     made = []

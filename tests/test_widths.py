@@ -11,8 +11,8 @@ from torch import nn
 
 import prunekit as pk
 from prunekit.classroom import models
-from prunekit.network import surgery
-from prunekit.network.cost import macs_by_layer, take_turns
+from prunekit.network import surgery, widths
+from prunekit.network.cost import Latency, macs_by_layer, take_turns
 from prunekit.network.given import frozen_copy
 from prunekit.network.widths import latency_cost, macs_cost, params_cost
 
@@ -34,6 +34,17 @@ class Net(nn.Module):
         return self.last(hidden) + x @ x.new_ones(6, 2)
 
 
+class Mixing(nn.Module):
+    """A product outside any layer, which costs less with fewer channels: no formula knows it."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(6, 5), nn.Linear(5, 2)
+
+    def forward(self, x):  # (images, positions, 6)
+        return self.last((x @ x.mT).softmax(2) @ torch.relu(self.first(x)))
+
+
 NETWORKS = {
     "chain": (chain, SMALL),
     "chain_bias": (lambda: chain(bias=True), SMALL),
@@ -45,6 +56,7 @@ NETWORKS = {
     "mobilenet_v2": (lambda: models.mobilenet_v2(0.25)[:8], IMAGE),  # its first five blocks
     "two_inputs": (TwoInputs, (torch.ones(1, 4), torch.ones(1, 3))),
     "net": (Net, torch.ones(1, 6)),
+    "mixing": (Mixing, torch.randn(1, 4, 6)),
 }
 
 
@@ -157,6 +169,17 @@ def test_latency_of_full_widths_is_the_measured_one_and_savings_add_up():
     alone = [full - cost({one: 4, two: 6}), full - cost({one: 8, two: 3})]
     assert both == pytest.approx(sum(alone), rel=1e-9)
     assert all(module.training for module in model.modules())
+
+
+def test_what_narrower_networks_save_is_taken_off(monkeypatch):
+    model, example = Sleeper(), torch.ones(2, 3)
+    one, two = [site for site in pk.find_sites(model, example) if site.reason is None]
+    fast = {((one, 4),): 6.0, ((two, 3),): 9.0}
+    monkeypatch.setattr(widths, "measure_latency", lambda *_: Latency(10.0, 10.0, 10.0))
+    monkeypatch.setattr(widths, "seconds", lambda *args: fast[tuple(args[-1].items())])
+    cost = latency_cost(model, example, {one: [8, 4], two: [6, 3]})
+    assert cost({one: 8, two: 6}) == 10 and cost({one: 4, two: 6}) == 6
+    assert cost({one: 4, two: 3}) == 10 - 4 - 1
 
 
 def test_latency_of_nothing_to_try_is_one_measurement():

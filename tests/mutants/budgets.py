@@ -1,0 +1,197 @@
+"""Promises about budgets, files, and what is refused."""
+
+from tests.mutants.mutant import Mutant
+
+AMOUNTS = "prunekit/pipeline/amounts.py"
+BUDGET = "prunekit/pipeline/budget.py"
+BY_HAND = "prunekit/pipeline/by_hand.py"
+FILE = "prunekit/results/files.py"
+FRONT = "prunekit/pipeline/front_to_back.py"
+METHODS = "prunekit/pipeline/methods.py"
+OPTIMIZER = "prunekit/pipeline/optimizer.py"
+PLANS = "prunekit/results/plans.py"
+PRUNING = "prunekit/pipeline/pruning.py"
+REPAIRS = "prunekit/pipeline/repairs.py"
+SEARCH = "prunekit/pipeline/search.py"
+TRIAL = "prunekit/pipeline/trial.py"
+
+BUDGETS = [
+    Mutant(
+        "50 is refused, with a hint",
+        *(AMOUNTS, "    if not 0 <= ratio < 1:\n        hint", "    if ratio < 0:\n        hint"),
+        "test_refusals",
+    ),
+    Mutant(
+        "one channel stays",
+        *(AMOUNTS, "rounded_up(max(1, channels", "rounded_up(max(0, channels"),
+        "test_pipeline test_channels",
+    ),
+    Mutant(
+        "a ratio that matches no site is refused",
+        *(AMOUNTS, "if not any(fnmatchcase(site.name, pattern) for site in sites):", "if False:"),
+        "test_refusals",
+    ),
+    Mutant(
+        "an error names the argument: of ratios by layer, which",
+        *(AMOUNTS, 'check_ratio(ratio, f"pruning_ratio[{pattern!r}]")', "check_ratio(ratio)"),
+        "test_refusals",
+    ),
+    Mutant(
+        "an error bound above 1 is refused",
+        *(AMOUNTS, "not 0 < max_error < 1:", "max_error <= 0:"),
+        "test_refusals test_channels test_pipeline",
+    ),
+    Mutant(
+        "two amounts at once are refused",
+        *(AMOUNTS, "if len(given) != 1:", "if not given:"),
+        "test_channels test_refusals",
+    ),
+    Mutant(
+        "a budget is kept: by what is just above it",
+        *(BUDGET, "if cost(middle) <= budget.limit", "if cost(middle) <= 1.1 * budget.limit"),
+        "test_pipeline test_budgets",
+    ),
+    Mutant(
+        "a budget that cannot be reached is refused",
+        *(BUDGET, "if least <= self.limit:", "if True:"),
+        "test_refusals test_optimizer_budgets",
+    ),
+    Mutant(
+        "ids given by hand: one channel stays",
+        *(BY_HAND, "if len(found) == count:", "if False:"),
+        "test_channels",
+    ),
+    Mutant(
+        "ids given by hand: each once",
+        *(BY_HAND, "    if twice:", "    if False:"),
+        "test_channels",
+    ),
+    Mutant(
+        "progress can be switched off",
+        *(FRONT, 'unit="layer", disable=not progress', 'unit="layer", disable=False'),
+        "test_pipeline",
+    ),
+    Mutant(
+        "a bias comes in the network's dtype",
+        *(FRONT, 'layer.weight.new_zeros(width(layer, "out"))'),
+        'layer.weight.double().new_zeros(width(layer, "out"))',
+        "test_pipeline test_as_users_have_them",
+    ),
+    Mutant(
+        "a method orders every channel once",
+        *(METHODS, " or ids != list(range(channels)):", ":"),
+        "test_methods test_refusals",
+    ),
+    Mutant(
+        "ratios of PRO give round widths",
+        *(OPTIMIZER, "check_round_to(round_to))", "min(1, check_round_to(round_to)))"),
+        "test_channels",
+    ),
+    Mutant(
+        "the original stays as it is: pruned in place",
+        *(PRUNING, "frozen_copy(model), frozen_copy(model)", "frozen_copy(model), model"),
+        "test_pipeline",
+    ),
+    Mutant(
+        "modes come back",
+        *(PRUNING, "new.training = old.training", "new.training = False"),
+        "test_pipeline",
+    ),
+    Mutant(
+        "what was frozen stays frozen",
+        *(PRUNING, "flags.get(name, flags.get(weight, True))", "True"),
+        "test_pipeline",
+    ),
+    Mutant(
+        "ignored layers are not refitted",
+        *(PRUNING, "ignored_names(model, ignored_layers))", "set())"),
+        "test_channels test_pipeline",
+    ),
+    Mutant(
+        "layers that share weights are not refitted",
+        *(PRUNING, " and model.get_submodule(name).weight not in shared", ""),
+        "test_pipeline",
+    ),
+    Mutant(
+        "widths within a budget are round",
+        *(PRUNING, "uniform_widths(prunable, budget, round_to)"),
+        "uniform_widths(prunable, budget)",
+        "test_channels",
+    ),
+    Mutant(
+        "a repair never makes it worse",
+        *(REPAIRS, "return before if worse > 0 else (W, b)", "return W, b"),
+        "test_pipeline test_one_site test_methods",
+    ),
+    Mutant(
+        "least squares never makes a layer worse",
+        *(REPAIRS, "if stay and problem.error(W) <= problem.error(W0, b0):", "if stay:"),
+        "test_pipeline test_one_site test_methods",
+    ),
+    Mutant(
+        "seconds are measured before they are promised",
+        *(SEARCH, "            if spent <= limit:", "            if True:"),
+        "test_optimizer_budgets",
+    ),
+    Mutant(
+        "PRO's progress can be switched off",
+        *(SEARCH, 'unit="trial", disable=not self.progress', 'unit="trial", disable=False'),
+        "test_optimizer test_optimizer_budgets test_pipeline",
+    ),
+    Mutant(
+        "measurements of something else are refused",
+        *(TRIAL, "if about != self._fingerprint:", "if False:"),
+        "test_optimizer_files",
+    ),
+    Mutant(
+        "a file of measurements is whole at any moment",
+        *(TRIAL, 'part = self._file.with_name(self._file.name + ".part")', "part = self._file"),
+        "test_optimizer_files",
+    ),
+    Mutant(
+        "a file is whole at any moment",
+        *(FILE, 'part = path.with_name(f".{path.name}.{os.getpid()}.part")', "part = path"),
+        "test_plans",
+    ),
+    Mutant(
+        "damage is noticed",
+        *(FILE, "broken = archive.testzip()", "broken = None"),
+        "test_plans",
+    ),
+    Mutant(
+        "nothing in a file is run",
+        *(FILE, 'map_location="cpu", weights_only=True)'),
+        'map_location="cpu", weights_only=False)',
+        "test_plans",
+    ),
+    Mutant(
+        "another dtype is refused",
+        *(FILE, "value.dtype != state[name].dtype:", "False:"),
+        "test_plans",
+    ),
+    Mutant(
+        "an interrupted save leaves nothing behind",
+        *(FILE, "part.unlink(missing_ok=True)", "pass"),
+        "test_plans",
+    ),
+    Mutant(
+        "replaying a plan leaves the network given alone",
+        *(PLANS, "pruned = copied(model)", "pruned = model"),
+        "test_plans",
+    ),
+    Mutant(
+        "a replayed bias comes in the network's dtype",
+        *(PLANS, "layer.weight.new_zeros(shape)", "layer.weight.double().new_zeros(shape)"),
+        "test_plans",
+    ),
+    Mutant(
+        "a plan of a newer format is refused",
+        *(PLANS, "if version <= FORMAT:", "if True:"),
+        "test_plans",
+    ),
+    Mutant(
+        "another architecture is refused",
+        *(PLANS, "    if not wrong:", "    if True:"),
+        "test_plans",
+    ),
+]
