@@ -24,7 +24,7 @@ from tests.mutants.mutant import Mutant
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = (".venv", ".git", "build", "__pycache__", ".ruff_cache", ".pytest_cache")
-PATIENCE = 300  # seconds; a mutant that runs for ever is noticed, too
+PATIENCE = 120  # seconds; a mutant that runs for ever is noticed, too
 # without what only notebooks and several workers need, which takes two seconds to start
 QUICK = ("-p", "no:cacheprovider", "-p", "no:nbval", "-p", "no:xdist", "-o", "addopts=")
 QUICK += ("-p", "tests.mutants.unshrunk")
