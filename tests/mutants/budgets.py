@@ -121,7 +121,7 @@ BUDGETS = [
     Mutant(
         "a repair never makes it worse",
         *(REPAIRS, "return before if worse > 0 else (W, b)", "return W, b"),
-        "test_pipeline test_one_site test_methods",
+        "test_repairs",
     ),
     Mutant(
         "seconds are measured before they are promised",
@@ -188,5 +188,10 @@ BUDGETS = [
         "another architecture is refused",
         *(PLANS, "    if not wrong:", "    if True:"),
         "test_plans",
+    ),
+    Mutant(
+        "a layer that a fit makes worse keeps its weights",
+        *(REPAIRS, "if stay and problem.error(W) <= problem.error(W0, b0):", "if stay:"),
+        "test_repairs",
     ),
 ]

@@ -38,7 +38,7 @@ UNTOUCHED = [
     Mutant(
         "similarity is symmetric to the last digit",
         *(CODING, "cosines = (cosines + cosines.T) / 2", "cosines = cosines + 0"),
-        "test_jitter",
+        "test_coding",
     ),
     Mutant(
         "positions are drawn from their own seed",
@@ -126,7 +126,7 @@ UNTOUCHED = [
     Mutant(
         "batch norms keep their momentum",
         *(RECALIBRATION, "norm.momentum = momentum", "norm.momentum = None"),
-        "test_widths",
+        "test_cost",
     ),
     Mutant(
         "recalibration leaves the network given alone",
@@ -173,7 +173,7 @@ UNTOUCHED = [
         "near ties are decided by index",
         *("prunekit/algebra/choice.py", "RELATIVE, OF_SCALE = 1e-6, 1e-9"),
         "RELATIVE, OF_SCALE = 0.0, 0.0",
-        "test_reap test_unification test_baselines test_jitter",
+        "test_choice",
     ),
     Mutant(
         "the network's outputs are never pruned",
