@@ -111,7 +111,8 @@ def test_new_weights_reach_the_passes_that_wait(name, memory):
 def test_a_stop_passes_through_a_network_that_catches_exceptions():
     model, reached = KeepsThings().eval(), []
     model.c.register_forward_pre_hook(lambda *_: reached.append("c"))
-    record(model, {"b": 1}, IMAGES[:2])
+    with torch.no_grad():
+        record(model, {"b": 1}, IMAGES[:2])
     one = Pass(model, ["b"], IMAGES[:2], 0, behind=False)
     one.go_to("b")
     one.close()
