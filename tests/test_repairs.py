@@ -12,7 +12,7 @@ IMAGES = torch.randn(40, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
 
 def pruned(repair):
-    options = {"method": "l1", "pruning_ratio": 0.5, "progress": False}
+    options = {"method": "l1", "pruning_ratio": {"0": 0.5}, "progress": False}
     return pk.prune(chain().eval(), IMAGES[:1], IMAGES, repair=repair, **options).model
 
 

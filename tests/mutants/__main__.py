@@ -1,6 +1,6 @@
 """Break formulas and promises, one at a time, and say which test noticed.
 
-    python -m tests.mutants                    # all, about a quarter of an hour on one core
+    python -m tests.mutants                    # all, about twenty minutes on one idle core
     python -m tests.mutants --only ridge       # those with the word in their name
 
 Works on a copy; nothing here is touched. First the tests have to pass on the copy as it is, for a
