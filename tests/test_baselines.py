@@ -100,6 +100,7 @@ def test_taylor_is_autograd_and_finite_differences(seed):
     (gradient,) = torch.autograd.grad(losses(maps).sum(), maps)
     importance = (maps * gradient).detach().sum((2, 3)).abs().mean(0)
     assert order(baselines.taylor, site) == ascending(importance)
+    assert not model[3]._forward_pre_hooks
     for c in range(N):  # the loss, when one channel says a little more or a little less
         step = torch.zeros(1, N, 1, 1, dtype=F64)
         step[0, c] = 1e-5
@@ -123,8 +124,7 @@ def test_thinet_keeps_what_is_gone_small(seed):
     site, model, images = site_of(seed)
     Z, _, _, _ = shares(model, images)
     gone = []
-    for _ in range(N):
-        left = [c for c in range(N) if c not in gone]
+    while left := [c for c in range(N) if c not in gone]:
         gone.append(min(left, key=lambda c: Z[:, [*gone, c]].sum(1).square().sum().item()))
     assert order(baselines.thinet, site) == gone
 

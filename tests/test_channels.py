@@ -196,6 +196,13 @@ def test_ignored_by_name_pattern_or_type(ignored, left):
     assert found == left
 
 
+def test_ignored_layers_keep_their_weights():
+    model = chain().eval()
+    small = prune(model, pruning_ratio={"0": 0.5}, ignored_layers=["7"]).model
+    assert torch.equal(small[7].weight, model[7].weight)
+    assert not torch.equal(small[9].weight, model[9].weight)
+
+
 def test_patterns_and_modules_mean_whole_containers():
     model = nn.ModuleDict({"body": Twice(), "head": Twice()})
     want = {name for name, _ in model.named_modules() if fnmatch.fnmatchcase(name, "body*")}

@@ -257,10 +257,12 @@ def test_consumers_without_bias_get_one_that_is_as_frozen_as_their_weights():
 
 def test_tied_weights_stay_tied_and_shared_layers_are_not_refitted():
     model = nn.Sequential(*(nn.Linear(6, 6) for _ in range(5)))
-    model[2].weight = model[1].weight
+    model[3].weight = model[2].weight
     x = torch.randn(50, 6)
-    small = prune(model, x, x[:1], pruning_ratio={"3": 0.5}).model
-    assert small[2].weight.data_ptr() == small[1].weight.data_ptr()
+    small = prune(model, x, x[:1], pruning_ratio={"0": 0.5}).model
+    assert small[3].weight.data_ptr() == small[2].weight.data_ptr()
+    assert torch.equal(small[2].weight, model[2].weight)
+    assert not torch.equal(small[4].weight, model[4].weight)
 
 
 def test_one_image_is_enough_to_run():

@@ -108,6 +108,17 @@ def test_new_weights_reach_the_passes_that_wait(name, memory):
     assert not [thread for thread in threading.enumerate() if "_run" in thread.name]
 
 
+def test_a_stop_passes_through_a_network_that_catches_exceptions():
+    model, reached = KeepsThings().eval(), []
+    model.c.register_forward_pre_hook(lambda *_: reached.append("c"))
+    with torch.no_grad():
+        record(model, {"b": 1}, IMAGES[:2])
+    one = Pass(model, ["b"], IMAGES[:2], 0, behind=False)
+    one.go_to("b")
+    one.close()
+    assert not reached
+
+
 def test_each_group_of_a_layer_has_moments_of_its_own():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 6, 1), nn.Conv2d(6, 4, 1, groups=2)).eval()

@@ -1,6 +1,6 @@
 """Break formulas and promises, one at a time, and say which test noticed.
 
-    python -m tests.mutants                    # all, about MINUTES minutes on one core
+    python -m tests.mutants                    # all, about twenty minutes on one idle core
     python -m tests.mutants --only ridge       # those with the word in their name
 
 Works on a copy; nothing here is touched. First the tests have to pass on the copy as it is, for a
@@ -24,7 +24,7 @@ from tests.mutants.mutant import Mutant
 
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = (".venv", ".git", "build", "__pycache__", ".ruff_cache", ".pytest_cache")
-PATIENCE = 300  # seconds; a mutant that runs for ever is noticed, too
+PATIENCE = 120  # seconds; a mutant that runs for ever is noticed, too
 # without what only notebooks and several workers need, which takes two seconds to start
 QUICK = ("-p", "no:cacheprovider", "-p", "no:nbval", "-p", "no:xdist", "-o", "addopts=")
 QUICK += ("-p", "tests.mutants.unshrunk")

@@ -10,7 +10,7 @@ ALGEBRA = [
     Mutant(
         "elimination: the first to go are kept",
         *(ELIMINATION, "self.order[len(self.order) - keep :]", "self.order[:keep]"),
-        "test_baselines test_pipeline",
+        "test_baselines",
     ),
     Mutant(
         "moments: the difference of means at the wrong weight",
@@ -25,30 +25,30 @@ ALGEBRA = [
     Mutant(
         "moments of a part: the mean of Y keeps what the others say",
         *(MOMENTS, "self.mean_y - self.mean_x[rest] @ W", "self.mean_y"),
-        "test_moments test_one_site test_pipeline",
+        "test_moments",
     ),
     Mutant(
         "moments of a part: Y keeps what the others say",
         *(MOMENTS, "self.scatter_xy[columns] - G[columns][:, rest] @ W"),
         "self.scatter_xy[columns]",
-        "test_moments test_one_site test_pipeline",
+        "test_moments",
     ),
     Mutant(
         "moments of a part: the mixed term once",
         *(MOMENTS, "W * (2 * self.scatter_xy[rest] -", "W * (self.scatter_xy[rest] -"),
-        "test_moments test_one_site test_pipeline",
+        "test_moments",
     ),
     Mutant(
         "moments: Y + b instead of Y − b",
         *(MOMENTS, "torch.outer(self.mean_x, self.mean_y - b)"),
         "torch.outer(self.mean_x, self.mean_y + b)",
-        "test_reap test_pipeline",
+        "test_reap",
     ),
     Mutant(
         "least squares: W⁰ is not taken off before the fit",
         *(SQUARES, "(self.cross[columns] - self.gram[columns][:, columns] @ W0)"),
         "self.cross[columns]",
-        "test_reap test_pipeline",
+        "test_reap",
     ),
     Mutant(
         "least squares: the mixed term of the error once",
@@ -58,7 +58,7 @@ ALGEBRA = [
     Mutant(
         "least squares: the bias without the mean of X",
         *(SQUARES, "return self.mean_y - self.mean_x @ W", "return self.mean_y + 0 * W.sum(0)"),
-        "test_reap test_pipeline",
+        "test_reap",
     ),
     Mutant(
         "forward selection: what a channel explains stays in R",
@@ -80,7 +80,7 @@ ALGEBRA = [
     Mutant(
         "least squares: uncentred, ‖Y − b⁰‖² without its mean",
         *(SQUARES, "moments.scatter_yy + moments.count * dy * dy", "moments.scatter_yy"),
-        "test_reap test_pipeline",
+        "test_reap",
     ),
     Mutant(
         "least squares: a scale is not squared",
@@ -90,7 +90,7 @@ ALGEBRA = [
     Mutant(
         "least squares: rank counts directions of nothing",
         *(SQUARES, "(values > SINGULAR * values.max()).sum()", "(values > -1).sum()"),
-        "test_pipeline test_report test_reap_robustness",
+        "test_report",
     ),
     Mutant(
         "forward selection: the ridge pulls towards zero",

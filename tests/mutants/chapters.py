@@ -31,22 +31,22 @@ CHAPTERS = [
     Mutant(
         "removal cost: without the inverse of H_cc",
         *(BIORTHOGONAL, "(W_c * torch.linalg.solve(H_cc, W_c))", "(W_c * W_c)"),
-        "test_reap test_biorthogonal",
+        "test_reap",
     ),
     Mutant(
         "removal cost of a behaviour: H_cc not inverted",
         *(BIORTHOGONAL, "torch.linalg.inv(H_cc).diagonal", "H_cc.diagonal"),
-        "test_reap test_biorthogonal",
+        "test_reap",
     ),
     Mutant(
         "removal: H grows",
         *(BIORTHOGONAL, "H.addmm_(H_c, A, alpha=-1)", "H.addmm_(H_c, A, alpha=1)"),
-        "test_reap test_biorthogonal",
+        "test_reap",
     ),
     Mutant(
         "W does not follow a removal",
         *(BIORTHOGONAL, "    W -= fall\n", "    W -= 0 * fall\n"),
-        "test_reap test_biorthogonal",
+        "test_reap",
     ),
     Mutant(
         "leave-one-out coefficients: scaled the wrong way",
@@ -88,7 +88,7 @@ CHAPTERS = [
         "REAP: the output scale is forgotten",
         *(REAP, "torch.ones_like(problem.mean_y) if scale is None else scale"),
         "torch.ones_like(problem.mean_y)",
-        "test_reap test_one_site",
+        "test_reap",
     ),
     Mutant(
         "exchanges: gain and loss the other way round",
@@ -103,12 +103,12 @@ CHAPTERS = [
     Mutant(
         "recorded steps: who covers, with the wrong sign",
         *(REAP, "cover = -torch.linalg.solve", "cover = torch.linalg.solve"),
-        "test_reap test_reap_exchanges test_widgets",
+        "test_reap",
     ),
     Mutant(
         "REAP: never factorised again after dependent columns",
         *(REAP, "if self.ridge > self.problem.ridge and", "if False and"),
-        "test_reap_robustness test_reap",
+        "test_reap_robustness",
     ),
     Mutant(
         "unification: a divided by ‖x_j‖²",
@@ -138,12 +138,12 @@ CHAPTERS = [
     Mutant(
         "unification: a ratio is rounded down",
         *(UNIFICATION, "int(ratio * n + 0.5)", "int(ratio * n)"),
-        "test_unification_stops test_unification",
+        "test_unification_stops",
     ),
     Mutant(
         "unification: the merge that exceeds the bound is made",
         *(UNIFICATION, "return merges[:fine]", "return merges[: fine + 1]"),
-        "test_unification_stops test_unification",
+        "test_unification_stops",
     ),
     Mutant(
         "unification: constants of the taps are averaged",

@@ -9,7 +9,7 @@ COURSE = [
     Mutant(
         "pandas is imported by those who want a table",
         *(FRAMES, "if TYPE_CHECKING:", "if True:"),
-        "test_plain_install test_frames",
+        "test_plain_install",
     ),
     Mutant(
         "imports point one way",

@@ -26,6 +26,8 @@ PRUNE = [  # options, error, message
     ({"pruning_ratio": {"nowhere.*": 0.5}}, ValueError, "matches no site"),
     ({"pruning_ratio": {"0": 50}}, ValueError, r"pruning_ratio\['0'\]"),
     ({"pruning_ratio": 0.5, "target_macs": 0.5}, ValueError, "give one of"),
+    ({"pruning_ratio": None, "max_error": 1.5}, ValueError, "0 < e < 1, got 1.5"),
+    ({"pruning_ratio": None, "max_error": 0.0}, ValueError, "0 < e < 1, got 0.0"),
     ({"pruning_ratio": None}, ValueError, "give one of"),
     ({"target_macs": 50.0}, ValueError, r"did you mean 0\.50"),
     ({"target_macs": 0.001}, ValueError, "cannot be reached.*between"),
