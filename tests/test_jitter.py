@@ -37,7 +37,7 @@ def test_the_same_channels_on_any_processor(name, seed):
         assert kept(name) == plain
 
 
-@pytest.mark.parametrize("name", ["resnet_basic", "mobilenet_v2", "vit_fused"])
+@pytest.mark.parametrize("name", ["resnet_basic", "vit_fused"])
 @pytest.mark.parametrize(("method", "seed"), [*zip(METHODS, itertools.cycle(SEEDS))])
 def test_every_method_keeps_the_same_channels_on_any_processor(method, seed, name):
     plain = kept(name, method=method)
@@ -45,19 +45,16 @@ def test_every_method_keeps_the_same_channels_on_any_processor(method, seed, nam
         assert kept(name, method=method) == plain
 
 
-def checked(notebook, seed):
-    """Whether a notebook's outputs are as stored where the last digits are those of a seed."""
-    command = [sys.executable, "-m", "pytest", "-q", "--nbval", "--nbval-current-env"]
-    command += ["--rootdir", str(notebook.parent), "-c", os.devnull, "-p", "no:cacheprovider"]
+def said(source, seed):
+    """What the cells of a notebook print, or how they end, with the last digits of a seed."""
     done = subprocess.run(
-        [*command, str(notebook)],
+        [sys.executable, "-c", source],
         env=os.environ | {"JITTER": str(seed)},
         capture_output=True,
         text=True,
         timeout=600,
     )
-    assert done.returncode in (0, 1), done.stdout + done.stderr
-    return done.returncode == 0
+    return done.stdout, done.stderr.strip().rpartition("\n")[2]
 
 
 PROMISES = [  # notebook, what it says with room, and without
@@ -71,13 +68,11 @@ PROMISES = [  # notebook, what it says with room, and without
 
 
 @pytest.mark.parametrize(("name", "with_room", "without"), PROMISES, ids=["digit", "claim"])
-def test_a_promise_without_room_is_noticed(name, with_room, without, tmp_path):
+def test_a_promise_without_room_is_noticed(name, with_room, without):
     notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
     last = next(i for i, cell in enumerate(notebook.cells) if with_room in cell.source)
-    del notebook.cells[last + 1 :]
-    notebook.cells[last].source = notebook.cells[last].source.replace(with_room, without)
-    file = tmp_path / f"{name}.ipynb"
-    nbformat.write(notebook, file)
-    execute = [sys.executable, "-m", "jupyter", "execute", "--inplace", "--allow-errors"]
-    subprocess.run([*execute, str(file)], env=os.environ | {"JITTER": "off"}, check=True)
-    assert not all(checked(file, seed) for seed in range(8))
+    cells = [cell.source for cell in notebook.cells[: last + 1] if cell.cell_type == "code"]
+    assert said("\n".join(cells), 0)[1] == ""
+    cells[-1] = cells[-1].replace(with_room, without)
+    plain = said("\n".join(cells), "off")
+    assert any(said("\n".join(cells), seed) != plain or plain[1] for seed in range(8))

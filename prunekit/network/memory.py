@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from prunekit.network.dice import own_dice
 from prunekit.network.inputs import Inputs, call, device_of, map_tensors
 
 __all__ = ["free_bytes", "waiting_bytes"]
@@ -65,7 +66,7 @@ def waiting_bytes(model: nn.Module, names: Sequence[str], inputs: Inputs) -> int
 
     hooks = [model.get_submodule(name).register_forward_pre_hook(look) for name in names]
     try:
-        with torch.random.fork_rng([]), alive:
+        with own_dice(device_of(model)), alive:
             call(model, map_tensors(lambda value: value.to(device_of(model)), inputs))
     finally:
         for hook in hooks:

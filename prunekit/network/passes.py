@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from prunekit.network.dice import own_dice
 from prunekit.network.inputs import Inputs, call, device_of, map_tensors
 from prunekit.network.recording import Stop
 
@@ -102,7 +103,7 @@ class Pass:
         """Run until the next layer where it waits, or to the end."""
         if not self._thread.is_alive():
             self._thread.start()
-        with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
+        with own_dice(self._device):
             torch.set_rng_state(self._dice)  # every pass throws dice of its own
             self._go.release()
             self._here.acquire()

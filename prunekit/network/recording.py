@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from prunekit.network.dice import own_dice
 from prunekit.network.inputs import Inputs, call, device_of, map_tensors
 from prunekit.network.layers import by_channel
 from prunekit.network.sites import ConsumerInputs
@@ -44,8 +45,7 @@ def record(model: nn.Module, calls: Mapping[str, int], inputs: Inputs, seed: int
     device = device_of(model)
     hooks = [hook(name) for name in calls]
     try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(seed)
+        with own_dice(device, seed):
             call(model, map_tensors(lambda value: value.to(device), inputs))
     except Stop:
         pass

@@ -23,6 +23,7 @@ from torch.backends.cuda import (
 from torch.nn.modules.batchnorm import _NormBase
 
 from prunekit.network.called import is_depthwise
+from prunekit.network.dice import own_dice
 from prunekit.network.inputs import Inputs, call, device_of, flat_outputs
 from prunekit.network.layers import LAYERS
 
@@ -188,8 +189,7 @@ def plain_paths(device: torch.device, seed: int = 0) -> Iterator[None]:
     for _, enable in FUSED:  # fused attention may swallow NaN
         enable(False)
     try:
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(seed)
+        with own_dice(device, seed):
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(usual)

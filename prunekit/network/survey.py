@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.algebra.moments import Moments
+from prunekit.network.dice import own_dice
 from prunekit.network.inputs import Inputs, call, device_of, map_tensors
 from prunekit.network.layers import consumer_inputs
 from prunekit.network.own import map_moments, own_rows
@@ -66,9 +67,8 @@ class Survey:
         ]
         device = device_of(self.model)
         try:
-            with torch.random.fork_rng([device] if device.type == "cuda" else []):
-                for seed, batch in enumerate(self.batches):
-                    torch.manual_seed(seed)
+            for seed, batch in enumerate(self.batches):
+                with own_dice(device, seed):
                     call(self.model, map_tensors(lambda value: value.to(device), batch))
         finally:
             for hook in hooks:

@@ -23,6 +23,7 @@ from types import ModuleType
 from typing import Any
 
 PLACES = 1 << 16  # then the noise repeats
+SMALL = 1 << 10  # in larger arrays the place alone decides, which is quicker
 MIX = 0x9E3779B1 - (1 << 32)  # 2³²/φ, odd, as a signed number: a product spreads every bit upwards
 FORMATS = {"float64": ("int64", 53), "float32": ("int32", 24), "bfloat16": ("int16", 8)}
 FORMATS["float16"] = ("int16", 11)  # integers as wide, and significant digits
@@ -42,6 +43,9 @@ class Mover:
 
         drawn = numpy.frombuffer(random.Random(seed).randbytes(8 * PLACES), numpy.int64)
         self.places = {name: drawn.view(name)[:PLACES] for name in ("int64", "int32", "int16")}
+        self.noise = {
+            name: places >> 8 * places.itemsize - 4 for name, places in self.places.items()
+        }
 
     def move(self, bits: Any, digits: int) -> None:
         """Move numbers of so many significant digits by -8 to 7 units in the last place."""
@@ -52,9 +56,12 @@ class Mover:
             bits[...] = flat.reshape(bits.shape)
 
     def _move(self, bits: Any, low: int) -> None:
-        noise = bits ^ self.places[bits.dtype.name][: bits.size]
-        noise *= noise.dtype.type(MIX % (1 << 16) if noise.itemsize == 2 else MIX)
-        noise >>= 8 * noise.itemsize - 4
+        if bits.size > SMALL:
+            noise = self.noise[bits.dtype.name][: bits.size].copy()
+        else:
+            noise = bits ^ self.places[bits.dtype.name][: bits.size]
+            noise *= noise.dtype.type(MIX % (1 << 16) if noise.itemsize == 2 else MIX)
+            noise >>= 8 * noise.itemsize - 4
         # a lower half of zeros stays: counts, whole numbers, halves are exact on every processor
         noise *= (bits & low) != 0
         bits += noise
