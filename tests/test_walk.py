@@ -10,6 +10,7 @@ from torch import nn
 
 import prunekit as pk
 from prunekit.network import memory, walk
+from prunekit.network.behind import Behind
 from prunekit.network.finding import find_sites
 from prunekit.network.inputs import call
 from prunekit.network.layers import consumer_inputs
@@ -74,7 +75,8 @@ def test_passes_side_by_side_give_what_plain_passes_give(name):
     make, inputs, names = NETWORKS[name]
     model = make().eval()
     batches = inputs.split(7)
-    passes = [Pass(model, names, b, seed, behind=True) for seed, b in enumerate(batches)]
+    layers = dict.fromkeys(names, Behind())
+    passes = [Pass(model, layers, b, seed, behind=True) for seed, b in enumerate(batches)]
     try:
         for layer in names:
             for one in passes:
@@ -113,7 +115,7 @@ def test_a_stop_passes_through_a_network_that_catches_exceptions():
     model.c.register_forward_pre_hook(lambda *_: reached.append("c"))
     with torch.no_grad():
         record(model, {"b": 1}, IMAGES[:2])
-    one = Pass(model, ["b"], IMAGES[:2], 0, behind=False)
+    one = Pass(model, {"b": Behind()}, IMAGES[:2], 0, behind=False)
     one.go_to("b")
     one.close()
     assert not reached

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from prunekit.algebra.moments import Moments
 
-__all__ = ["LeastSquares", "Unexplained", "columns_of"]
+__all__ = ["RIDGE", "LeastSquares", "Unexplained", "columns_of"]
 
+RIDGE = 1e-5  # pull towards the original weights, relative to the mean of diag(G)
 SINGULAR = 1e-10  # what counts as zero beside the energy of a column of X
 
 

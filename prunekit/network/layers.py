@@ -5,11 +5,12 @@ output position takes, channel by channel. A transposed convolution is a plain o
 zeros in between; a grouped one is as many layers as it has groups.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from prunekit.algebra.moments import float64
 
@@ -22,6 +23,8 @@ __all__ = [
     "is_plain",
     "consumer_inputs",
     "outgoing_weights",
+    "products",
+    "scale_and_shift",
     "set_outgoing_weights",
     "silence_inputs",
     "width",
@@ -140,13 +143,35 @@ def _rows(layer: nn.Module, group: int) -> tuple[slice, slice]:
 
 def outgoing_weights(layer: nn.Module, group: int = 0) -> tuple[Tensor, Tensor]:
     """W (d, outputs) and b (outputs,) of a layer, or of one group; a missing bias is zero."""
-    rows, outputs = _rows(layer, group)
-    weight = float64(layer.weight)[rows]
-    if isinstance(layer, TRANSPOSED):  # (in, out, *kernel), the kernel backwards
-        weight = weight.flip(tuple(range(2, weight.ndim))).transpose(0, 1)
-    W = weight.flatten(1).T  # (d, outputs)
+    W, outputs = _matrix(layer, layer.weight, group), _rows(layer, group)[1]
     b = torch.zeros(W.shape[1], dtype=W.dtype, device=W.device)
     return W, b if layer.bias is None else float64(layer.bias)[outputs]
+
+
+def _matrix(layer: nn.Module, weight: Tensor, group: int) -> Tensor:
+    """(d, outputs) of one group, from what is laid out as the layer's weight."""
+    weight = float64(weight)[_rows(layer, group)[0]]
+    if isinstance(layer, TRANSPOSED):  # (in, out, *kernel), the kernel backwards
+        weight = weight.flip(tuple(range(2, weight.ndim))).transpose(0, 1)
+    return weight.flatten(1).T
+
+
+def products(
+    layer: nn.Module, taken: Tensor, errors: Callable[[Tensor], Tensor]
+) -> list[tuple[Tensor, Tensor]]:
+    """XᵀE (d, outputs) and the sums of E (outputs,) of each group, without making X.
+
+    ``errors`` gives E from what the layer says. XᵀE is the gradient of ⟨E, XW⟩ by W.
+    """
+    weight = layer.weight.detach().requires_grad_()
+    with torch.enable_grad():
+        said = functional_call(layer, {"weight": weight}, (taken.detach(),))
+    E = errors(said.detach())
+    (cross,) = torch.autograd.grad(said, weight, E)
+    return [
+        (_matrix(layer, cross, g), float64(consumer_outputs(layer, E, g)).sum(0))
+        for g in range(groups_of(layer))
+    ]
 
 
 @torch.no_grad()
@@ -181,3 +206,17 @@ def silence_inputs(layer: nn.Module, channels: Sequence[int]) -> None:
     for channel in channels:
         group, index = divmod(channel, size)
         layer.weight[group * rows : group * rows + rows, index] = 0
+
+
+def scale_and_shift(
+    norm: nn.Module | None, like: Tensor, group: int = 0
+) -> tuple[Tensor, Tensor]:
+    """γ/σ and β − γμ/σ of a batch norm, of the outputs of one group; 1 and 0 without one."""
+    if norm is None or norm.running_var is None:
+        return torch.ones_like(like), torch.zeros_like(like)
+    scale = (float64(norm.running_var) + norm.eps).rsqrt()
+    scale = scale if norm.weight is None else scale * float64(norm.weight)
+    shift = -scale * float64(norm.running_mean)
+    shift = shift if norm.bias is None else shift + float64(norm.bias)
+    part = slice(group * len(like), group * len(like) + len(like))
+    return scale[part], shift[part]

@@ -3,16 +3,22 @@
 The shell is a copy of the modules that shares every parameter and buffer, so new weights reach the
 passes that wait, while what forward() stores on ``self`` is the pass's own. Only one pass runs at a
 time, and each throws dice of its own, so it gives what a plain pass would give.
+
+At the end of a residual block the place to wait is the addition: there it is known what the layer
+is added to. The layer has spoken by then, so when the pass goes on it speaks again.
 """
 
 import copy
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
+from prunekit.network.behind import Behind, other_summand
 from prunekit.network.dice import own_dice
 from prunekit.network.inputs import Inputs, call, device_of, map_tensors
 from prunekit.network.recording import Stop
@@ -25,33 +31,46 @@ class Pass:
 
     Parameters
     ----------
-    names : of the layers, each called once
-    behind : wait behind them, with what they gave, else in front of them
+    layers : those layers, each called once, with what comes behind them
     seed : of the random numbers that the network may draw
+    behind : wait behind them, with what they gave, else in front of them
 
     Attributes
     ----------
     at : the layer where it waits; None before the start and after the end
-    taken, given : what that layer takes, and (behind it) gives
+    taken, given : what that layer takes, and (behind it, and at an addition) gives
+    other : what the addition behind it adds to that
     """
 
     def __init__(
-        self, model: nn.Module, names: Sequence[str], inputs: Inputs, seed: int, *, behind: bool
+        self,
+        model: nn.Module,
+        layers: Mapping[str, Behind],
+        inputs: Inputs,
+        seed: int,
+        *,
+        behind: bool,
     ) -> None:
         shared = {id(t): t for t in (*model.parameters(), *model.buffers())}
         self._shell = copy.deepcopy(model, shared)
         self._device = device_of(model)
         self.at: str | None = None
-        self.taken: Tensor | None = None
-        self.given: Tensor | None = None
+        self.taken = self.given = self.other = None
+        self.summand: Tensor | None = None  # what the layer, or its norm, gave, to be added
         self._error: BaseException | None = None
         self._outputs: Any = None
         self._stopped = self._ended = False
         self._dice = torch.Generator().manual_seed(seed).get_state()
         self._go, self._here = threading.Semaphore(0), threading.Semaphore(0)
-        self._names = {self._shell.get_submodule(name): name for name in names}
-        for layer in self._names:
-            if behind:
+        self._layers, self._behind = layers, behind
+        self._names = {self._shell.get_submodule(name): name for name in layers}
+        for layer, name in self._names.items():
+            if layers[name].adds:
+                layer.register_forward_hook(self._note, with_kwargs=True)
+                if layers[name].norm is not None:
+                    norm = self._shell.get_submodule(layers[name].norm)
+                    norm.register_forward_hook(self._normed)
+            elif behind:
                 layer.register_forward_hook(self._wait, with_kwargs=True)
             else:
                 layer.register_forward_pre_hook(self._wait, with_kwargs=True)
@@ -63,7 +82,8 @@ class Pass:
         try:
             if not self._stopped:
                 inputs = map_tensors(lambda value: value.to(self._device), inputs)
-                self._outputs = call(self._shell, inputs)
+                with _Additions(self) if any(b.adds for b in self._layers.values()) else nullcontext():
+                    self._outputs = call(self._shell, inputs)
         except Stop:
             pass
         except BaseException as error:  # handed on to whoever waits for this pass
@@ -75,13 +95,37 @@ class Pass:
         self, layer: nn.Module, args: tuple, kwargs: Mapping, given: Tensor | None = None
     ) -> None:
         """The hook, called in the pass's own thread: hand over, and wait to go on."""
-        self.at, self.given = self._names[layer], given
-        self.taken = args[0] if args else kwargs["input"]
+        self.given, self.taken = given, args[0] if args else kwargs["input"]
+        self._hand_over(self._names[layer])
+        self.taken = self.given = None
+
+    def _hand_over(self, name: str) -> None:
+        self.at = name
         self._here.release()
         self._go.acquire()
-        self.taken = self.given = None
         if self._stopped:
             raise Stop
+
+    def _note(self, layer: nn.Module, args: tuple, kwargs: Mapping, given: Tensor) -> None:
+        """The hook of a layer that is waited for at the addition."""
+        self._spoke = layer
+        self.taken, self.given = args[0] if args else kwargs["input"], given
+        self.summand = given
+
+    def _normed(self, _norm: nn.Module, args: tuple, given: Tensor) -> None:
+        if args[0] is self.summand:
+            self.summand = given
+
+    def add(self, other: Tensor) -> Tensor:
+        """At the addition: wait, and say again what is added to ``other``."""
+        layer, taken, said = self._spoke, self.taken, self.summand
+        name, self.summand, self.other = self._names[layer], None, other
+        self._hand_over(name)
+        self.taken = self.given = self.other = None
+        if self._behind:  # nothing has changed
+            return said
+        said, norm = layer.forward(taken), self._layers[name].norm
+        return said if norm is None else self._shell.get_submodule(norm).forward(said)
 
     def go_to(self, name: str) -> None:
         """Run on until the pass waits at layer ``name``; others on the way are passed by."""
@@ -117,3 +161,21 @@ class Pass:
         while self._thread.is_alive():
             self._go.release()
             self._thread.join(0.05)
+
+
+class _Additions(TorchFunctionMode):
+    """Lets a pass wait where what its layer gave is added to something."""
+
+    def __init__(self, waiting: Pass) -> None:
+        super().__init__()
+        self.waiting = waiting
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+    ) -> Any:
+        summand = self.waiting.summand
+        other = None if summand is None else other_summand(func, args, kwargs, summand)
+        if other is not None:
+            again = self.waiting.add(other)
+            args = tuple(again if value is summand else value for value in args)
+        return func(*args, **(kwargs or {}))

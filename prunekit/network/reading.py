@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from prunekit.algebra.least_squares import RIDGE
 from prunekit.algebra.moments import Moments, float64
 from prunekit.algebra.statistics import Consumer, Statistics
 from prunekit.network.inputs import Inputs
@@ -15,6 +16,7 @@ from prunekit.network.layers import (
     consumer_inputs,
     consumer_outputs,
     groups_of,
+    scale_and_shift,
 )
 from prunekit.network.own import Pairs, own_rows
 from prunekit.network.recording import inputs_with_gradients
@@ -40,7 +42,8 @@ def statistics_of(site: Site, source: Source, options: Any) -> Statistics:
     """What a method gets to know of ``site``; nothing is computed before it asks."""
     model, n, first = source.model, site.channels, site.consumer_inputs[0]
     filters, bias = _filters(model.get_submodule(site.producers[0]), site)
-    filter_scale, filter_shift = _norm(model, site.producer_norm, bias)
+    norm = None if site.producer_norm is None else model.get_submodule(site.producer_norm)
+    filter_scale, filter_shift = scale_and_shift(norm, bias)
     if len(filter_scale) != n:  # bundles of channels have no norm of their own
         filter_scale, filter_shift = filters.new_ones(n), filters.new_zeros(n)
         bias = filter_shift
@@ -71,7 +74,8 @@ def _consumer(
     """One consumer of a site of n channels."""
     rows, W, b = own_rows(source.model.get_submodule(taken.name), taken)
     taps = len(rows) // n if options.coefficients == "channel" else 1  # outputs of their own
-    scale, shift = _norm(source.model, taken.norm, b, taken.group)
+    norm = None if taken.norm is None else source.model.get_submodule(taken.norm)
+    scale, shift = scale_and_shift(norm, b, taken.group)
     return Consumer(
         name=taken.name,
         collect=lambda: source.moments(taken),
@@ -81,7 +85,7 @@ def _consumer(
         output_scale=scale.repeat(taps) if weighed else None,
         before_relu=(scale, shift) if taken.relu and taken.whole else None,
         centered=options.centered,
-        ridge=options.ridge,
+        ridge=RIDGE if options.ridge is None else options.ridge,
     )
 
 
@@ -97,21 +101,6 @@ def _filters(producer: nn.Module, site: Site) -> tuple[Tensor, Tensor]:
     if producer.bias is None:
         return filters, filters.new_zeros(ids.shape[0])
     return filters, float64(producer.bias)[ids % len(producer.bias)].mean(1)
-
-
-def _norm(
-    model: nn.Module, name: str | None, like: Tensor, group: int = 0
-) -> tuple[Tensor, Tensor]:
-    """γ/σ and β − γμ/σ of a batch norm, of the outputs of one group; 1 and 0 without one."""
-    norm = None if name is None else model.get_submodule(name)
-    if norm is None or norm.running_var is None:
-        return torch.ones_like(like), torch.zeros_like(like)
-    scale = (float64(norm.running_var) + norm.eps).rsqrt()
-    scale = scale if norm.weight is None else scale * float64(norm.weight)
-    shift = -scale * float64(norm.running_mean)
-    shift = shift if norm.bias is None else shift + float64(norm.bias)
-    part = slice(group * len(like), group * len(like) + len(like))
-    return scale[part], shift[part]
 
 
 def _rows(

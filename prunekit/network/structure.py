@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.network.arrivals import Arrivals, arrivals
-from prunekit.network.behind import behind
+from prunekit.network.behind import Behind, behind
 from prunekit.network.called import shared_weights
 from prunekit.network.components import Group, Key, Tie, groups
 from prunekit.network.inputs import Inputs, map_tensors, tensors
@@ -120,18 +120,19 @@ class Structure:
             n = group[producers[0], "out"].numel()
         cuts = tuple(Cut(*key, tuple(map(tuple, ids.tolist()))) for key, ids in group.items())
         inputs = [] if reason else [i for c in consumers for i in self._inputs(c, group[c, "in"])]
-        norm, _ = self.behind.get(producers[0], (None, False))
+        norm = self.behind.get(producers[0], Behind()).norm
         return Site(name, n, tuple(producers), tuple(inputs), norm, reason, cuts)
 
     def _inputs(self, name: str, ids: Tensor) -> Iterator[ConsumerInputs]:
         """What layer ``name`` takes of a site, ids (n, m), group by group."""
         layer = self.modules[name]
         size = width(layer, "in") // groups_of(layer)
-        norm, relu = self.behind.get(name, (None, False))
+        next_ = self.behind.get(name, Behind())
+        relu = next_.relu and not next_.adds
         for group in range(groups_of(layer)):
             mine = ids[ids // size == group].view(len(ids), -1)
             if mine.numel():
-                yield ConsumerInputs(name, group, mine, size, self.calls[name], norm, relu)
+                yield ConsumerInputs(name, group, mine, size, self.calls[name], next_.norm, relu)
 
     def _refusal(
         self, producers: list[str], consumers: list[str], group: Group, found: Arrivals

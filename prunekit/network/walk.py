@@ -10,19 +10,25 @@ again at each layer.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from prunekit.algebra.moments import Moments
+from prunekit.algebra.relu import passing_error
+from prunekit.network.behind import Behind
 from prunekit.network.inputs import Inputs, device_of, flat_outputs
 from prunekit.network.layers import (
     consumer_inputs,
     consumer_outputs,
     groups_of,
+    outgoing_weights,
+    products,
+    scale_and_shift,
     set_outgoing_weights,
     width,
 )
@@ -33,7 +39,7 @@ from prunekit.network.recording import record
 from prunekit.network.sites import ConsumerInputs
 from prunekit.network.survey import Survey
 
-__all__ = ["Turn", "Walk"]
+__all__ = ["Seen", "Turn", "Walk"]
 
 
 class Walk:
@@ -44,6 +50,7 @@ class Walk:
     original, pruned : copies of one network; ``pruned`` is rewritten layer by layer
     layers : how often each layer that may change is called, in the order of the forward pass
     batches : calibration inputs
+    behind : what comes behind each of them, see `prunekit.network.behind`; nothing by default
     asymmetric : aim at the outputs of the original; else at those of ``pruned`` itself
     memory : bytes that waiting passes may take; a quarter of what is free by default
     """
@@ -55,9 +62,12 @@ class Walk:
         layers: Mapping[str, int],
         batches: Sequence[Inputs],
         *,
+        behind: Mapping[str, Behind] | None = None,
         asymmetric: bool = True,
         memory: int | None = None,
     ) -> None:
+        # with one network there is nothing that a sum has to make up for
+        self.behind = (behind or {}) if asymmetric else {}
         self.original, self.pruned, self.layers = original, pruned, layers
         self.batches, self.asymmetric, self.memory = batches, asymmetric, memory
         self._then: list[Pass] = []  # of the original, behind each layer
@@ -92,33 +102,72 @@ class Walk:
         once = [name for name, calls in self.layers.items() if calls == 1]
         room = free_bytes(device_of(self.pruned)) // 4 if self.memory is None else self.memory
         each = waiting_bytes(self.pruned, once, self.batches[0]) * (1 + self.asymmetric)
+        waiting = {name: self.behind.get(name, Behind()) for name in once}
         for seed, batch in enumerate(self.batches[: max(0, room // max(each, 1))]):
             if self.asymmetric:
-                self._then.append(Pass(self.original, once, batch, seed, behind=True))
-            self._now.append(Pass(self.pruned, once, batch, seed, behind=False))
+                self._then.append(Pass(self.original, waiting, batch, seed, behind=True))
+            self._now.append(Pass(self.pruned, waiting, batch, seed, behind=False))
+
+    def seen(self, name: str) -> "Iterator[Seen]":
+        """What there is to see of layer ``name``, batch by batch and call by call."""
+        self.start()
+        layer, calls = self.pruned.get_submodule(name), self.layers[name]
+        for i, batch in enumerate(self.batches):
+            if calls > 1:
+                said = record(self.pruned, {name: calls}, batch, seed=i)[name]
+                aims = said
+                if self.asymmetric:
+                    aims = record(self.original, {name: calls}, batch, i)[name]
+                for (taken, _), (original_taken, given) in zip(said, aims, strict=True):
+                    yield Seen(taken, original_taken, given)
+                continue
+            with self._there(i, self.pruned, name) as now:
+                if not self.asymmetric:
+                    yield Seen(now.taken, now.taken, layer.forward(now.taken))
+                    continue
+                with self._there(i, self.original, name) as then:
+                    yield self._seen(name, now, then)
+
+    @contextmanager
+    def _there(self, i: int, model: nn.Module, name: str) -> Iterator[Pass]:
+        """The pass of batch ``i`` at layer ``name``: one that waits, or one that starts again."""
+        waiting = self._now if model is self.pruned else self._then
+        if i < len(waiting):
+            waiting[i].go_to(name)
+            yield waiting[i]
+            return
+        here = {name: self.behind.get(name, Behind())}
+        one = Pass(model, here, self.batches[i], i, behind=model is not self.pruned)
+        try:
+            one.go_to(name)
+            yield one
+        finally:
+            one.close()
+
+    def _seen(self, name: str, now: Pass, then: Pass) -> "Seen":
+        """The outputs to aim at make up for what the other summand lacks now."""
+        scale, shift = self._line(name)
+        if now.other is None:
+            return Seen(now.taken, then.taken, then.given, scale, shift)
+        heard = scale.abs() > 1e-6 * scale.abs().max()  # a norm may let nothing through
+        lack = ((then.other - now.other) / scale).where(heard, 0.0)
+        return Seen(now.taken, then.taken, then.given + lack, scale, shift + now.other)
+
+    def _line(self, name: str) -> tuple[Tensor, Tensor]:
+        """Scale and shift of the norm behind a layer, to be multiplied with what it gives."""
+        layer, norm = self.original.get_submodule(name), self.behind.get(name, Behind()).norm
+        norm = None if norm is None else self.original.get_submodule(norm)
+        ones = [1] * len(getattr(layer, "kernel_size", ()))
+        like = layer.weight.new_zeros(width(layer, "out"))
+        return tuple(v.to(like).view(-1, *ones) for v in scale_and_shift(norm, like))
 
     def pairs(self, name: str) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Layer ``name``: its inputs now, its inputs in the original, the outputs to aim at.
 
         Batch by batch and call by call.
         """
-        self.start()
-        layer, calls = self.pruned.get_submodule(name), self.layers[name]
-        for i, batch in enumerate(self.batches):
-            if calls == 1 and i < len(self._now):
-                now = self._now[i]
-                now.go_to(name)
-                if not self.asymmetric:
-                    yield now.taken, now.taken, layer.forward(now.taken)
-                    continue
-                then = self._then[i]
-                then.go_to(name)
-                yield now.taken, then.taken, then.given
-                continue
-            said = record(self.pruned, {name: calls}, batch, seed=i)[name]
-            aims = record(self.original, {name: calls}, batch, i)[name] if self.asymmetric else said
-            for (taken, _), (original_taken, given) in zip(said, aims, strict=True):
-                yield taken, original_taken, given
+        for seen in self.seen(name):
+            yield seen[:3]
 
     @torch.no_grad()
     def outputs(self) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
@@ -132,8 +181,25 @@ class Walk:
 
 def _plain(model: nn.Module, batch: Inputs, seed: int) -> Any:
     """A pass that waits nowhere, with the dice of one that does."""
-    one = Pass(model, (), batch, seed, behind=False)
+    one = Pass(model, {}, batch, seed, behind=False)
     return one.finish()
+
+
+class Seen(NamedTuple):
+    """A batch at a layer.
+
+    Attributes
+    ----------
+    taken, before : the layer's inputs now, and its inputs in the original
+    aim : the outputs y to aim at
+    scale, offset : what a ReLU behind the layer takes is scale·y + offset
+    """
+
+    taken: Tensor
+    before: Tensor
+    aim: Tensor
+    scale: Tensor | float = 1.0
+    offset: Tensor | float = 0.0
 
 
 class Turn:
@@ -143,12 +209,13 @@ class Turn:
     ----------
     name, layer : of the layer, and itself
     model, batches : the pruned network, and the calibration inputs
+    whole_maps : channels get one coefficient each, see `prunekit.network.own.map_moments`
     """
 
     def __init__(self, walk: Walk, name: str, survey: Survey, whole_maps: bool) -> None:
         self.name, self.model, self.batches = name, walk.pruned, walk.batches
         self.layer = walk.pruned.get_submodule(name)
-        self._walk, self._survey, self._whole_maps = walk, survey, whole_maps
+        self._walk, self._survey, self.whole_maps = walk, survey, whole_maps
 
     @torch.no_grad()
     def pairs(self, name: str) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -156,24 +223,64 @@ class Turn:
         yield from self._walk.pairs(name)
 
     @cached_property
-    def layer_moments(self) -> list[Moments]:
-        """Moments of all the layer's inputs X and outputs to aim at Y; of each of its groups."""
+    def parts(self) -> tuple[list[Moments], list[Moments]]:
+        """Moments of all the layer's inputs X and outputs to aim at Y, of each of its groups.
+
+        Of each batch the last fifth is a part of its own, held back to see what a fit is worth.
+        """
         groups = groups_of(self.layer)
         size = width(self.layer, "in") // groups
-        found = [Moments() for _ in range(groups)]
+        learned, held = ([Moments() for _ in range(groups)] for _ in range(2))
         for taken, _, given in self.pairs(self.name):
-            for group, moments in enumerate(found):
+            for group in range(groups):
                 mine = None if groups == 1 else torch.arange(group * size, group * size + size)
                 X = consumer_inputs(self.layer, taken, mine)
-                moments.update(X, consumer_outputs(self.layer, given, group))
-        return found
+                Y = consumer_outputs(self.layer, given, group)
+                n = len(X) - len(X) // 5
+                learned[group].update(X[:n], Y[:n])
+                if n < len(X):
+                    held[group].update(X[n:], Y[n:])
+        return learned, held
+
+    @cached_property
+    def layer_moments(self) -> list[Moments]:
+        """Both parts together."""
+        return [Moments().merge(a).merge(b) for a, b in zip(*self.parts, strict=True)]
+
+    @property
+    def relu(self) -> bool:
+        """Whether a ReLU takes what the layer says, and nothing else does."""
+        return self._walk.behind.get(self.name, Behind()).relu
+
+    def original_weights(self, group: int = 0) -> tuple[Tensor, Tensor]:
+        """W⁰ (d, outputs) and b⁰ (outputs,) of the layer, as it was."""
+        return outgoing_weights(self._walk.original.get_submodule(self.name), group)
+
+    @torch.no_grad()
+    def come_through(self) -> tuple[float, list[tuple[Tensor, Tensor]]]:
+        """The error ‖E‖² behind the ReLU, and for each group XᵀE and the sums of E.
+
+        E is what the outputs y lack of those to aim at, as far as it comes through the ReLU.
+        """
+        error, found = 0.0, []
+        for seen in self._walk.seen(self.name):
+            z = seen.scale * seen.aim + seen.offset
+
+            def lack(said: Tensor, z: Tensor = z, seen: Seen = seen) -> Tensor:
+                nonlocal error
+                E = passing_error(z, seen.scale * said + seen.offset)
+                error += E.double().square().sum().item()
+                return (E / seen.scale).where(E != 0, 0.0)
+
+            found.append(products(self.layer, seen.taken, lack))
+        return error, [tuple(map(sum, zip(*group, strict=True))) for group in zip(*found)]
 
     def moments(self, taken: ConsumerInputs) -> Moments:
         """Moments of a site's channels at one of its consumers; a later one was surveyed."""
         if taken.name != self.name:
             return self._survey.moments(taken)
         rows, W, _ = own_rows(self.layer, taken)
-        if self._whole_maps and len(rows) > len(taken.channels):
+        if self.whole_maps and len(rows) > len(taken.channels):
             before = self._walk.original if self._walk.asymmetric else self.model
             before = before.get_submodule(self.name)
             return map_moments(self.layer, before, taken, self.pairs(self.name))

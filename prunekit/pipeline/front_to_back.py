@@ -37,7 +37,7 @@ class Options:
     coefficients: str = "kernel"
     asymmetric: bool = True
     centered: bool = True
-    ridge: float = 1e-5
+    ridge: float | None = None
     weigh_outputs: bool = True
 
 

@@ -48,7 +48,7 @@ def optimize_ratios(
     step: float = 1 / 16,
     round_to: int = 1,
     probes: int = 500,
-    ridge: float = 1e-5,
+    ridge: float | None = None,
     ignored_layers: Iterable[str | nn.Module | type] = (),
     prune_residual: bool = False,
     file: str | os.PathLike[str] | None = None,

@@ -1,9 +1,12 @@
 """POEM as a repair: least squares everywhere, then for what comes through the ReLU behind."""
 
+from collections.abc import Collection
+
 from torch import Tensor
 
 from prunekit.algebra.elimination import Elimination, Weights
 from prunekit.algebra.statistics import Statistics
+from prunekit.network.walk import Turn
 from prunekit.pipeline.repairs import Network
 from prunekit.poem import reweighted
 
@@ -26,3 +29,10 @@ class Poem(Network):
             X, Y = site.rows(max(ROWS, 20 * len(W)))
             weights[0] = reweighted(X, Y, W, b, scale=scale, shift=shift)
         return weights
+
+    def at_layer(
+        self, turn: Turn, gone: Collection[int], done: bool, centered: bool, ridge: float | None
+    ) -> None:
+        """As "network" does, unless the layer was reweighted."""
+        if not done:
+            super().at_layer(turn, gone, done, centered, ridge)

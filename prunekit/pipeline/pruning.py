@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from prunekit.network import surgery
+from prunekit.network.behind import behind
 from prunekit.network.called import called_layers, shared_weights
 from prunekit.network.cost import count_macs, count_params
 from prunekit.network.finding import find_sites, ignored_names
@@ -74,7 +75,7 @@ def prune(
     coefficients: str = "kernel",
     asymmetric: bool = True,
     centered: bool = True,
-    ridge: float = 1e-5,
+    ridge: float | None = None,
     weigh_outputs: bool = True,
     ignored_layers: Iterable[str | nn.Module | type] = (),
     prune_residual: bool = False,
@@ -109,7 +110,8 @@ def prune(
         of channels, from n instead of n·k² columns: less memory, a larger error
     asymmetric : aim at the outputs of the *original* network, given what the pruned one takes
     centered : refit biases too
-    ridge : pull towards the original weights, relative to the mean energy of a column of X
+    ridge : pull towards the original weights, relative to the mean energy of a column of X. By
+        default 1e-5, where "network" refits a layer chosen on samples that were held back
     weigh_outputs : score errors as the batch norm behind the consumer will scale them
     ignored_layers : names or patterns (``layer1.*``), modules or types to leave alone
     prune_residual : prune the channels that residual connections add up, too
@@ -172,7 +174,8 @@ def prune(
     else:
         keep = widths_of(prunable, 0.0 if pruning_ratio is None else pruning_ratio, round_to)
     options = Options(select, repair, coefficients, asymmetric, centered, ridge, weigh_outputs)
-    with Walk(original, pruned, layers, batches, asymmetric=asymmetric) as walk:
+    follows = behind(original, example)
+    with Walk(original, pruned, layers, batches, behind=follows, asymmetric=asymmetric) as walk:
         outcomes = front_to_back(walk, keep, options, max_error, progress)
         if max_error is not None and not outcomes:
             raise ValueError(

@@ -18,12 +18,13 @@ from torch import Tensor, nn
 
 from prunekit.algebra import least_squares
 from prunekit.algebra.elimination import Elimination, Weights
-from prunekit.algebra.least_squares import columns_of
+from prunekit.algebra.least_squares import RIDGE, columns_of
 from prunekit.algebra.statistics import Consumer, Statistics
 from prunekit.network.inputs import Inputs
 from prunekit.network.layers import outgoing_weights, width
 from prunekit.network.recalibration import recalibrate_batchnorm
 from prunekit.network.walk import Turn
+from prunekit.pipeline.fitting import Fit, through_relu
 
 __all__ = ["BatchNorm", "LeastSquares", "Network", "Own", "Repair", "silenced"]
 
@@ -59,7 +60,7 @@ class Repair:
         return [silenced(consumer, kept) for consumer in site.consumers]
 
     def at_layer(
-        self, turn: Turn, gone: Collection[int], done: bool, centered: bool, ridge: float
+        self, turn: Turn, gone: Collection[int], done: bool, centered: bool, ridge: float | None
     ) -> None:
         """Rewrite a layer when its turn is over.
 
@@ -131,7 +132,7 @@ class LeastSquares(Repair):
         return before if worse > 0 else (W, b)
 
     def at_layer(
-        self, turn: Turn, gone: Collection[int], done: bool, centered: bool, ridge: float
+        self, turn: Turn, gone: Collection[int], done: bool, centered: bool, ridge: float | None
     ) -> None:
         """Refit all weights of the layer but those of ``gone``, where that lowers the error."""
         if done or not (gone or self.everywhere):
@@ -140,7 +141,7 @@ class LeastSquares(Repair):
         for group, moments in enumerate(turn.layer_moments):
             W0, b0 = outgoing_weights(turn.layer, group)
             problem = least_squares.LeastSquares.from_moments(
-                moments, W0, b0, centered=centered, ridge=ridge
+                moments, W0, b0, centered=centered, ridge=RIDGE if ridge is None else ridge
             )
             stay = [i for i in range(size) if group * size + i not in gone]
             W = problem.solve(columns_of(torch.tensor(stay, device=W0.device), len(W0) // size))
@@ -149,10 +150,25 @@ class LeastSquares(Repair):
 
 
 class Network(LeastSquares):
-    """So is every other layer behind the first pruned site."""
+    """So is every other layer behind the first pruned site, each for what comes through its ReLU.
+
+    The ridge of each layer is chosen on samples that were held back.
+    """
 
     name = "network"
     everywhere = True
+
+    def at_layer(
+        self, turn: Turn, gone: Collection[int], done: bool, centered: bool, ridge: float | None
+    ) -> None:
+        """Refit all weights of the layer but those of ``gone``."""
+        if done and turn.whole_maps:
+            return  # its channels have one coefficient each
+        fits = [
+            Fit(turn, group, gone, centered, ridge) for group in range(len(turn.layer_moments))
+        ]
+        if all(fit.trusted for fit in fits) and turn.relu:
+            through_relu(turn, fits, centered)
 
 
 def _solved(consumer: Consumer, kept: Tensor) -> Weights:

@@ -1,0 +1,52 @@
+"""Least squares through a ReLU: only errors that come through it count.
+
+Where z, what the ReLU should take, is below zero, every guess below zero is as good. What is left is
+a convex loss,
+
+    ‖E‖²,    E = z − ẑ where z > 0,  −max(ẑ, 0) where z ≤ 0
+
+never less than ‖relu(z) − relu(ẑ)‖². It is least squares again with targets ẑ + E, which follow the
+guess, so a few rounds are needed; none makes ‖E‖² larger. Every round has the same G, so that one
+factorisation serves them all:
+
+    W ← W + H XᵀE
+
+Source: that what counts is the error behind the activation is POEM's idea (Kamma & Wada 2025, see
+`prunekit.poem`); targets that follow the guess are our choice.
+"""
+
+import torch
+from torch import Tensor
+
+from prunekit.algebra.least_squares import LeastSquares
+
+__all__ = ["passing_error", "step_through"]
+
+
+def passing_error(z: Tensor, guess: Tensor) -> Tensor:
+    """What a guess lacks of z, as far as it matters behind a ReLU."""
+    # E = z − ẑ where z > 0,  −max(ẑ, 0) where z ≤ 0
+    return torch.where(z > 0, z - guess, -guess.relu())
+
+
+def step_through(
+    problem: LeastSquares,
+    factor: Tensor,
+    columns: Tensor,
+    W: Tensor,
+    cross: Tensor,
+) -> Tensor:
+    """One round: what is added to W (d, outputs).
+
+    Parameters
+    ----------
+    problem : the layer's least squares
+    factor : Cholesky factor of its G + λI, of ``columns``; the other rows of W stay zero
+    W : weights now
+    cross : XᵀE (d, outputs), centred if the problem is
+    """
+    step = torch.zeros_like(W)
+    # H (XᵀE − λ(W − W⁰)): half the gradient of ‖E‖² + λ‖W − W⁰‖², downhill
+    downhill = cross - problem.ridge * (W - problem.weights)
+    step[columns] = torch.cholesky_solve(downhill[columns], factor)
+    return step

@@ -1,0 +1,88 @@
+"""One layer refitted as a whole: by least squares, then for what comes through its ReLU."""
+
+import math
+import warnings
+from collections.abc import Collection, Sequence
+
+import torch
+
+from prunekit.algebra.held_back import best_ridge
+from prunekit.algebra.least_squares import LeastSquares, columns_of
+from prunekit.algebra.relu import step_through
+from prunekit.network.layers import width
+from prunekit.network.walk import Turn
+
+__all__ = ["Fit", "through_relu"]
+
+ROUNDS = 5  # more of them change next to nothing
+ENOUGH = 10  # samples per column
+
+
+class Fit:
+    """The least squares of a layer, or of one of its groups, written into it.
+
+    Parameters
+    ----------
+    gone : channels of the layer that went
+    centered, ridge : as in `prunekit.prune`; None is chosen on samples held back
+
+    Attributes
+    ----------
+    trusted : whether the fit does better than the weights as they were; else those are kept
+    """
+
+    def __init__(
+        self,
+        turn: Turn,
+        group: int,
+        gone: Collection[int],
+        centered: bool,
+        ridge: float | None,
+    ) -> None:
+        self.turn, self.group = turn, group
+        self.moments = turn.layer_moments[group]
+        before = turn.original_weights(group)
+        self.W, self.b = before[0].clone(), before[1].clone()
+        size = width(turn.layer, "in") // len(turn.layer_moments)
+        stay = [i for i in range(size) if group * size + i not in gone]
+        device = self.W.device
+        self.columns = columns_of(torch.tensor(stay, device=device), len(self.W) // size)
+        silent = torch.ones(len(self.W), dtype=torch.bool, device=device)
+        silent[self.columns] = False
+        self.W[silent] = 0.0
+        if ridge is None:
+            learned, held = (part[group] for part in turn.parts)
+            ridge = best_ridge(learned, held, before, self.columns, centered=centered)
+        self.trusted = ridge is not None and len(stay) > 0
+        if self.trusted:
+            self.problem = LeastSquares.from_moments(
+                self.moments, *before, centered=centered, ridge=ridge
+            )
+            self.W = self.problem.solve(self.columns)
+            self.b = self.problem.bias(self.W)
+        self.write()
+
+    def write(self) -> None:
+        """Give the layer these weights."""
+        self.turn.write(self.W, self.b, self.group)
+
+
+@torch.no_grad()
+def through_relu(turn: Turn, fits: Sequence[Fit], centered: bool) -> None:
+    """Refit for what comes through the ReLU, a few rounds, see `prunekit.algebra.relu`."""
+    factors = [fit.problem.factorise(fit.columns)[0] for fit in fits]
+    last = math.inf
+    for _ in range(ROUNDS):
+        error, found = turn.come_through()
+        if not error < last * (1 - 1e-3):
+            break
+        last = error
+        for fit, factor, (cross, total) in zip(fits, factors, found, strict=True):
+            mean = total / fit.moments.count if centered else torch.zeros_like(total)
+            mean_x = fit.moments.mean_x
+            # less its mean over samples, since b is free
+            cross = cross - fit.moments.count * torch.outer(mean_x, mean)
+            step = step_through(fit.problem, factor, fit.columns, fit.W, cross)
+            fit.W = fit.W + step
+            fit.b = fit.b + mean - (mean_x @ step if centered else 0.0)
+            fit.write()
