@@ -16,6 +16,7 @@ from prunekit.network.sites import Site
 from prunekit.pipeline.optimizer import optimize_ratios
 from prunekit.pipeline.pruning import PruningResult, prune
 from prunekit.pipeline.ratios import Ratios
+from prunekit.pipeline.refining import refine
 from prunekit.reap import eliminate
 from prunekit.results.files import load, save
 from prunekit.results.report import Report
@@ -47,6 +48,7 @@ __all__ = [
     "optimize_ratios",
     "prune",
     "recalibrate_batchnorm",
+    "refine",
     "save",
     "similarity",
     "unify",

@@ -12,10 +12,10 @@ answers for every pruning ratio.
 Source: Kamma & Wada, "REAP: A Method for Pruning Convolutional Neural Networks with Performance
 Preservation", IEICE Trans. Inf. & Syst. E104-D(1), 2021. From its abstract: prune what the other
 channels can reconstruct, repair by least squares, made fast by a biorthogonal system. Derived: the
-formulas. Our choice: blocks of kernel columns, centred moments, the ridge towards W⁰, that a batch
-norm behind the next layer weighs the error of each of its outputs, and that the errors of several
-consumers add up. Exchanges are those of Andrle & Rebollo-Neira, "A swapping-based refinement of
-orthogonal matching pursuit strategies", 2006.
+formulas. Our choice: blocks of kernel columns, centred moments, the ridge towards W⁰, that errors
+are weighed by how the network's outputs feel them, and that those of several consumers add up.
+Exchanges are those of Andrle & Rebollo-Neira, "A swapping-based refinement of orthogonal matching
+pursuit strategies", 2006.
 """
 
 from collections.abc import Callable, Sequence
@@ -57,8 +57,8 @@ def eliminate(
         towards W⁰ (towards zero without it); b⁰ is used only when not ``centered``
     centered : refit the bias too, as if X had a column of ones that never goes
     ridge : λ relative to the mean of diag(G), 0 or more
-    output_scale : weighs the error of each output (outputs,) in the score, as a batch norm behind
-        the layer will; the fit is the same with any scale, since outputs are fitted one by one
+    output_scale : weighs the error of each output (outputs,) in the score, or the error of all
+        together by S^½ (outputs, m); the fit is the same with any, as outputs are fitted one by one
     score : "output" asks what a removal does to Y, "behavior" only how badly the others
         reconstruct the channel, tr((H_cc)⁻¹), whatever the weights
     exchanges : at most so many times, let one removed channel back in and another go, where that
@@ -78,14 +78,13 @@ def eliminate(
 
     Notes
     -----
-    Cost: one O(d³) inversion and O(d³) for the whole path; an exchange is about as much again.
-    Source: see the top of this file.
+    Source: top of this file. Cost: an O(d³) inversion, O(d³) for the path, as much an exchange.
     """
     problem = LeastSquares.from_moments(moments, weights, bias, centered=centered, ridge=ridge)
     d, outputs = problem.cross.shape
     if block_size < 1 or d % block_size:
         raise ValueError(f"block_size must divide the {d} columns of X, got {block_size}")
-    if output_scale is not None and tuple(output_scale.shape) != (outputs,):
+    if output_scale is not None and tuple(output_scale.shape[:1]) != (outputs,):
         raise ValueError(
             f"output_scale must have {outputs} numbers, one per output, "
             f"got {tuple(output_scale.shape)}"
@@ -114,12 +113,13 @@ def _check(score: str, exchanges: int) -> None:
 
 
 class _Layer:
-    """One consumer while channels go: H (d, d), and W (d, outputs) in scaled outputs."""
+    """One consumer while channels go: H (d, d), and W (d, m) in scaled outputs."""
 
     def __init__(self, problem: LeastSquares, block_size: int, scale: Tensor | None) -> None:
         self.problem, self.k = problem, block_size
         self.n = len(problem.gram) // block_size
-        self.scale = torch.ones_like(problem.mean_y) if scale is None else scale
+        scale = torch.ones_like(problem.mean_y) if scale is None else scale
+        self.scale = torch.diag(scale) if scale.ndim == 1 else scale  # S^½ (outputs, m)
         self.fit(torch.arange(self.n, device=problem.gram.device))
 
     def fit(self, channels: Tensor) -> None:
@@ -130,8 +130,8 @@ class _Layer:
         self.H[columns[:, None], columns] = torch.cholesky_inverse(factor)
         self.W = self.H @ self.target()
 
-    def target(self) -> Tensor:  # W = H (B + λW⁰)
-        return (self.problem.cross + self.ridge * self.problem.weights) * self.scale
+    def target(self) -> Tensor:  # W = H (B + λW⁰), times S^½
+        return (self.problem.cross + self.ridge * self.problem.weights) @ self.scale
 
     def refresh(self, channels: Tensor) -> None:
         """Factorise again when dependent columns have gone, and the huge numbers they brought."""
@@ -146,12 +146,12 @@ class _Layer:
         """What costs are small against: ‖Y‖², or ‖X‖²."""
         if score == "behavior":
             return self.problem.gram.trace()
-        return (self.problem.energy * self.scale.square()).sum()
+        return (self.problem.energy * self.scale.square().sum(1)).sum()
 
     def remove(self, channel: int) -> float:
         """Let a channel go; the rise of ‖Y − XW‖²."""
         c = slice(channel * self.k, channel * self.k + self.k)
-        distance = self.W - self.problem.weights * self.scale  # W − W⁰
+        distance = self.W - self.problem.weights @ self.scale  # W − W⁰
         price = removal_costs(self.H, self.W, torch.tensor([channel]), self.k)
         fall = remove(self.H, self.W, c)
         # ΔE_c less what the ridge charges for it, λ‖W − W⁰‖²

@@ -29,6 +29,7 @@ CLASSROOM = {
     "algebra.moments",
     "algebra.statistics",
     "coding",
+    "network.augmenting",
     "network.finding",
     "network.given",
     "network.inputs",

@@ -1,6 +1,7 @@
 """What comes behind a layer, on networks written by hand; and walks that wait at additions."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
@@ -85,7 +86,7 @@ def test_outputs_to_aim_at_make_the_sum_right(how, norm, between, memory):
         sums[which] = args[0].detach().clone()
 
     for one in (model, pruned):
-        one.last.register_forward_pre_hook(lambda *a, k=id(one): note(k, *a))
+        one.last.register_forward_pre_hook(partial(note, id(one)))
     batches = IMAGES.split(5)
     with torch.no_grad():
         pruned.first.weight += 0.3  # the stream drifts

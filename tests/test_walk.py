@@ -17,8 +17,9 @@ from prunekit.network.layers import consumer_inputs
 from prunekit.network.passes import Pass
 from prunekit.network.recording import record
 from prunekit.network.survey import Survey
+from prunekit.network.turn import Turn
 from prunekit.network.walk import Walk
-from prunekit.pipeline.pruning import layers_to_refit
+from prunekit.pipeline.front_to_back import layers_to_refit
 
 from .networks import chain
 from .zoo import ZOO
@@ -125,7 +126,7 @@ def test_each_group_of_a_layer_has_moments_of_its_own():
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 6, 1), nn.Conv2d(6, 4, 1, groups=2)).eval()
     with Walk(model, copy.deepcopy(model), {"0": 1, "1": 1}, [IMAGES]) as side_by_side:
-        found = side_by_side.at("1", survey=None).layer_moments
+        found = Turn(side_by_side, "1", None, False).layer_moments
     with torch.no_grad():
         taken = model[0](IMAGES)
         both = taken.chunk(2, 1), model[1](taken).chunk(2, 1)
@@ -175,8 +176,9 @@ def test_two_passes_for_a_whole_network_whatever_its_depth(monkeypatch, depth):
     made = passes_made(monkeypatch)
     pk.prune(model, images[:1], images, pruning_ratio=0.5, progress=False)
     # what goes through 300 images in hundreds: two passes, and one batch to see what waiting takes;
-    # then the last check: the cut network, whose layers all take three channels
-    assert sum(n for n in made if n == 100) == 2 * 300 + 100 + depth * 300
+    # then the last check: the cut network, whose layers all take three channels; and one pass that
+    # tells how much the outputs feel
+    assert sum(n for n in made if n == 100) == 2 * 300 + 100 + depth * 300 + 300
 
 
 def test_an_error_or_an_interrupt_unwinds_every_pass():

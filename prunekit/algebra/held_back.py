@@ -12,7 +12,7 @@ from prunekit.algebra.moments import Moments
 
 __all__ = ["RIDGES", "best_ridge"]
 
-CLEARLY, OF_ENERGY = 1e-3, 1e-9  # by how much less: neither rounding nor luck decides
+CLEARLY, OF_ENERGY = 0.02, 1e-9  # what is no worse by more is as good
 RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # relative to the mean of diag(G)
 
 
@@ -41,11 +41,12 @@ def best_ridge(
     W0, b0 = before
     judge = LeastSquares.from_moments(held, W0, b0)
     silenced = W0.new_zeros(W0.shape).index_copy(0, columns, W0[columns])
-    best, found = judge.error(silenced, b0), None
+    errors = []
     for ridge in RIDGES:
         problem = LeastSquares.from_moments(learned, W0, b0, centered=centered, ridge=ridge)
         W = problem.solve(columns)
-        error = judge.error(W, problem.bias(W))
-        if error < best * (1 - CLEARLY) - OF_ENERGY * judge.energy.sum():
-            best, found = error, ridge
-    return found
+        errors.append(judge.error(W, problem.bias(W)))
+    enough = min(errors) * (1 + CLEARLY) + OF_ENERGY * judge.energy.sum().item()
+    if min(errors) >= judge.error(silenced, b0):
+        return None
+    return next(ridge for ridge, error in zip(RIDGES, errors, strict=True) if error <= enough)

@@ -119,9 +119,14 @@ class LeastSquares:
     def error(self, W: Tensor, b: Tensor | None = None, scale: Tensor | None = None) -> float:
         """‖Y − XW − b‖², summed over samples and outputs; with the best b unless one is given.
 
-        ``scale`` (outputs,) multiplies each output first.
+        ``scale`` (outputs,) multiplies each output first, or (outputs, m) mixes them: what no W
+        changes is then counted as if outputs were uncorrelated.
         """
         # ‖Y‖² − 2 tr(WᵀB) + tr(WᵀGW)
+        if scale is not None and scale.ndim == 2:
+            W, B = W @ scale, self.cross @ scale
+            energy = (self.energy * scale.square().sum(1)).sum()
+            return (energy - 2 * (W * B).sum() + (W * (self.gram @ W)).sum()).item()
         errors = self.energy - 2 * (W * self.cross).sum(0) + (W * (self.gram @ W)).sum(0)
         if b is not None:
             errors = errors + self.count * (self.bias(W) - b).square()

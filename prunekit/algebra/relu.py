@@ -1,7 +1,7 @@
 """Least squares through a ReLU: only errors that come through it count.
 
-Where z, what the ReLU should take, is below zero, every guess below zero is as good. What is left is
-a convex loss,
+Where z, what the ReLU should take, is below zero, every guess below zero is as good. What is left
+is a convex loss,
 
     ‖E‖²,    E = z − ẑ where z > 0,  −max(ẑ, 0) where z ≤ 0
 

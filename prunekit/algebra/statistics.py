@@ -26,8 +26,7 @@ class Consumer:
     weights, bias : its own W⁰ (d, outputs) for these channels, and b⁰ (outputs,)
     block_size : columns of X per channel: k² for a k×k kernel, 1 for a linear layer, and 1 for
         ``coefficients="channel"``, where the k² taps are outputs of their own
-    output_scale : what the batch norm behind it multiplies its outputs with, γ/σ (outputs,), or
-        None. A score may weigh errors with it; the fit does not need to
+    weigh : gives ``output_scale`` when a score first asks for it
     before_relu : scale and shift (outputs,) between its outputs and the ReLU behind it, the batch
         norm's; None where no ReLU follows, or other channels come in as well
     centered, ridge : as `LeastSquares.from_moments` takes them
@@ -38,7 +37,7 @@ class Consumer:
     weights: Tensor
     bias: Tensor
     block_size: int
-    output_scale: Tensor | None = None
+    weigh: Callable[[], Tensor | None] | None = None
     before_relu: tuple[Tensor, Tensor] | None = None
     centered: bool = True
     ridge: float = 1e-5
@@ -47,6 +46,14 @@ class Consumer:
     def moments(self) -> Moments:
         """Second moments of X (samples, d), its inputs, and Y (samples, outputs), its target."""
         return self.collect()
+
+    @cached_property
+    def output_scale(self) -> Tensor | None:
+        """How the network's outputs feel errors of its own, S^½ (outputs, m), or None.
+
+        A score may weigh errors with it, ‖E·S^½‖²; the fit does not need to.
+        """
+        return None if self.weigh is None else self.weigh()
 
     @cached_property
     def problem(self) -> LeastSquares:

@@ -2,10 +2,11 @@
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 from tqdm.auto import tqdm
 
 from prunekit.classroom.data import ImageSet
+from prunekit.network.augmenting import shift_and_flip
 
 __all__ = ["accuracy", "train"]
 
@@ -23,19 +24,6 @@ def accuracy(model: nn.Module, data: ImageSet, batch_size: int = 250) -> float:
     finally:
         model.train(was_training)
     return 100 * right / len(data)
-
-
-def shift_and_flip(images: Tensor, generator: torch.Generator, margin: int = 4) -> Tensor:
-    """The usual augmentation of small images: a random shift by up to ``margin``, a random flip."""
-    count, _, height, width = images.shape
-    padded = F.pad(images, (margin,) * 4)  # (count, C, H + 2·margin, W + 2·margin)
-    shift = torch.randint(0, 2 * margin + 1, (2, count, 1), generator=generator)
-    rows = torch.arange(height) + shift[0]  # (count, H)
-    cols = torch.arange(width) + shift[1]  # (count, W)
-    flip = torch.rand(count, 1, generator=generator) < 0.5
-    cols = torch.where(flip, cols.flip(1), cols)
-    picked = padded[torch.arange(count)[:, None, None], :, rows[:, :, None], cols[:, None, :]]
-    return picked.permute(0, 3, 1, 2)  # (count, C, H, W)
 
 
 def train(

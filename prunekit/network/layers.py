@@ -208,9 +208,7 @@ def silence_inputs(layer: nn.Module, channels: Sequence[int]) -> None:
         layer.weight[group * rows : group * rows + rows, index] = 0
 
 
-def scale_and_shift(
-    norm: nn.Module | None, like: Tensor, group: int = 0
-) -> tuple[Tensor, Tensor]:
+def scale_and_shift(norm: nn.Module | None, like: Tensor, group: int = 0) -> tuple[Tensor, Tensor]:
     """γ/σ and β − γμ/σ of a batch norm, of the outputs of one group; 1 and 0 without one."""
     if norm is None or norm.running_var is None:
         return torch.ones_like(like), torch.zeros_like(like)

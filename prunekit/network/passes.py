@@ -82,7 +82,11 @@ class Pass:
         try:
             if not self._stopped:
                 inputs = map_tensors(lambda value: value.to(self._device), inputs)
-                with _Additions(self) if any(b.adds for b in self._layers.values()) else nullcontext():
+                with (
+                    _Additions(self)
+                    if any(b.adds for b in self._layers.values())
+                    else nullcontext()
+                ):
                     self._outputs = call(self._shell, inputs)
         except Stop:
             pass

@@ -30,6 +30,7 @@ class Source(Protocol):
 
     model: nn.Module
     batches: Sequence[Inputs]
+    sensitivities: dict[str, list[Tensor]]
 
     def moments(self, taken: ConsumerInputs) -> Moments:
         """Of X, what a consumer takes of a site, and Y, what it should add to the answer."""
@@ -48,7 +49,6 @@ def statistics_of(site: Site, source: Source, options: Any) -> Statistics:
         filter_scale, filter_shift = filters.new_ones(n), filters.new_zeros(n)
         bias = filter_shift
     layer = model.get_submodule(first.name)
-    weighed = options.weigh_outputs and any(taken.norm for taken in site.consumer_inputs)
 
     def inputs() -> Iterator[Tensor]:
         for taken, _, _ in source.pairs(first.name):
@@ -56,9 +56,7 @@ def statistics_of(site: Site, source: Source, options: Any) -> Statistics:
 
     return Statistics(
         name=site.name,
-        consumers=tuple(
-            _consumer(taken, source, n, weighed, options) for taken in site.consumer_inputs
-        ),
+        consumers=tuple(_consumer(taken, source, n, options) for taken in site.consumer_inputs),
         filters=filters,
         filter_scale=filter_scale,
         filter_shift=filter_shift + filter_scale * bias,
@@ -68,9 +66,7 @@ def statistics_of(site: Site, source: Source, options: Any) -> Statistics:
     )
 
 
-def _consumer(
-    taken: ConsumerInputs, source: Source, n: int, weighed: bool, options: Any
-) -> Consumer:
+def _consumer(taken: ConsumerInputs, source: Source, n: int, options: Any) -> Consumer:
     """One consumer of a site of n channels."""
     rows, W, b = own_rows(source.model.get_submodule(taken.name), taken)
     taps = len(rows) // n if options.coefficients == "channel" else 1  # outputs of their own
@@ -82,11 +78,23 @@ def _consumer(
         weights=W[rows].reshape(len(rows) // taps, -1).contiguous(),
         bias=(b / taps).repeat(taps),
         block_size=len(rows) // taps // n,
-        output_scale=scale.repeat(taps) if weighed else None,
+        weigh=(lambda: _felt(source, taken, taps)) if options.weigh_outputs else None,
         before_relu=(scale, shift) if taken.relu and taken.whole else None,
         centered=options.centered,
         ridge=RIDGE if options.ridge is None else options.ridge,
     )
+
+
+def _felt(source: Source, taken: ConsumerInputs, taps: int) -> Tensor | None:
+    """S^½ (outputs, outputs), of which each tap that is an output of its own gets the diagonal."""
+    found = source.sensitivities.get(taken.name)
+    if found is None:
+        return None
+    S = found[taken.group]
+    if taps > 1:
+        return S.diagonal().sqrt().repeat(taps)
+    values, vectors = torch.linalg.eigh(S)
+    return vectors * values.clamp(min=0).sqrt()  # R with RRᵀ = S
 
 
 def _filters(producer: nn.Module, site: Site) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ the later ones: for both, what the original network says has to do.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +16,12 @@ from prunekit.network.inputs import Inputs, call, device_of, map_tensors
 from prunekit.network.layers import consumer_inputs
 from prunekit.network.own import map_moments, own_rows
 from prunekit.network.recording import record
+from prunekit.network.sensitivity import sensitivities
 from prunekit.network.sites import ConsumerInputs
 
 __all__ = ["Survey"]
+
+FELT = 5  # batches that tell how much the outputs feel
 
 
 class Survey:
@@ -41,6 +45,11 @@ class Survey:
         self.model, self.batches = model, batches
         self._wanted, self._whole_maps = wanted, whole_maps
         self._found: dict[ConsumerInputs, Moments] = {}
+
+    @cached_property
+    def sensitivities(self) -> dict[str, list[Tensor]]:
+        """How much the outputs feel errors of each layer, `prunekit.network.sensitivity`."""
+        return sensitivities(self.model, self.batches[:FELT])
 
     def moments(self, taken: ConsumerInputs) -> Moments:
         """Those of one consumer; the first call runs the pass for all of them."""

@@ -11,35 +11,24 @@ again at each layer.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from types import TracebackType
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from prunekit.algebra.moments import Moments
-from prunekit.algebra.relu import passing_error
 from prunekit.network.behind import Behind
-from prunekit.network.inputs import Inputs, device_of, flat_outputs
+from prunekit.network.inputs import Inputs, device_of, flat_outputs, tensors
 from prunekit.network.layers import (
-    consumer_inputs,
-    consumer_outputs,
-    groups_of,
-    outgoing_weights,
-    products,
     scale_and_shift,
     set_outgoing_weights,
     width,
 )
 from prunekit.network.memory import free_bytes, waiting_bytes
-from prunekit.network.own import map_moments, own_rows
 from prunekit.network.passes import Pass
 from prunekit.network.recording import record
-from prunekit.network.sites import ConsumerInputs
-from prunekit.network.survey import Survey
 
-__all__ = ["Seen", "Turn", "Walk"]
+__all__ = ["Seen", "Walk"]
 
 
 class Walk:
@@ -83,13 +72,6 @@ class Walk:
         for one in (*self._then, *self._now):
             one.close()
 
-    def at(self, name: str, survey: Survey, whole_maps: bool = False) -> "Turn":
-        """Layer ``name``'s turn. Nothing runs before somebody asks what it takes or gives.
-
-        ``survey`` knows the later consumers of the sites that are due here.
-        """
-        return Turn(self, name, survey, whole_maps)
-
     def write(self, name: str, W: Tensor, b: Tensor, group: int = 0) -> None:
         """Give a layer of the pruned network (or one group of it) new weights."""
         set_outgoing_weights(self.pruned.get_submodule(name), W, b, group)
@@ -113,20 +95,21 @@ class Walk:
         self.start()
         layer, calls = self.pruned.get_submodule(name), self.layers[name]
         for i, batch in enumerate(self.batches):
+            count = len(next(iter(tensors(batch).values())))
             if calls > 1:
                 said = record(self.pruned, {name: calls}, batch, seed=i)[name]
                 aims = said
                 if self.asymmetric:
                     aims = record(self.original, {name: calls}, batch, i)[name]
                 for (taken, _), (original_taken, given) in zip(said, aims, strict=True):
-                    yield Seen(taken, original_taken, given)
+                    yield Seen(taken, original_taken, given, count)
                 continue
             with self._there(i, self.pruned, name) as now:
                 if not self.asymmetric:
-                    yield Seen(now.taken, now.taken, layer.forward(now.taken))
+                    yield Seen(now.taken, now.taken, layer.forward(now.taken), count)
                     continue
                 with self._there(i, self.original, name) as then:
-                    yield self._seen(name, now, then)
+                    yield self._seen(name, now, then, count)
 
     @contextmanager
     def _there(self, i: int, model: nn.Module, name: str) -> Iterator[Pass]:
@@ -144,14 +127,14 @@ class Walk:
         finally:
             one.close()
 
-    def _seen(self, name: str, now: Pass, then: Pass) -> "Seen":
+    def _seen(self, name: str, now: Pass, then: Pass, count: int) -> "Seen":
         """The outputs to aim at make up for what the other summand lacks now."""
         scale, shift = self._line(name)
         if now.other is None:
-            return Seen(now.taken, then.taken, then.given, scale, shift)
+            return Seen(now.taken, then.taken, then.given, count, scale, shift)
         heard = scale.abs() > 1e-6 * scale.abs().max()  # a norm may let nothing through
         lack = ((then.other - now.other) / scale).where(heard, 0.0)
-        return Seen(now.taken, then.taken, then.given + lack, scale, shift + now.other)
+        return Seen(now.taken, then.taken, then.given + lack, count, scale, shift + now.other)
 
     def _line(self, name: str) -> tuple[Tensor, Tensor]:
         """Scale and shift of the norm behind a layer, to be multiplied with what it gives."""
@@ -192,100 +175,13 @@ class Seen(NamedTuple):
     ----------
     taken, before : the layer's inputs now, and its inputs in the original
     aim : the outputs y to aim at
+    images : how many samples the batch has
     scale, offset : what a ReLU behind the layer takes is scale·y + offset
     """
 
     taken: Tensor
     before: Tensor
     aim: Tensor
+    images: int
     scale: Tensor | float = 1.0
     offset: Tensor | float = 0.0
-
-
-class Turn:
-    """One layer of the pruned network, when it is its turn: its inputs, the outputs to aim at.
-
-    Attributes
-    ----------
-    name, layer : of the layer, and itself
-    model, batches : the pruned network, and the calibration inputs
-    whole_maps : channels get one coefficient each, see `prunekit.network.own.map_moments`
-    """
-
-    def __init__(self, walk: Walk, name: str, survey: Survey, whole_maps: bool) -> None:
-        self.name, self.model, self.batches = name, walk.pruned, walk.batches
-        self.layer = walk.pruned.get_submodule(name)
-        self._walk, self._survey, self.whole_maps = walk, survey, whole_maps
-
-    @torch.no_grad()
-    def pairs(self, name: str) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """The layer's inputs now, its inputs in the original, the outputs to aim at."""
-        yield from self._walk.pairs(name)
-
-    @cached_property
-    def parts(self) -> tuple[list[Moments], list[Moments]]:
-        """Moments of all the layer's inputs X and outputs to aim at Y, of each of its groups.
-
-        Of each batch the last fifth is a part of its own, held back to see what a fit is worth.
-        """
-        groups = groups_of(self.layer)
-        size = width(self.layer, "in") // groups
-        learned, held = ([Moments() for _ in range(groups)] for _ in range(2))
-        for taken, _, given in self.pairs(self.name):
-            for group in range(groups):
-                mine = None if groups == 1 else torch.arange(group * size, group * size + size)
-                X = consumer_inputs(self.layer, taken, mine)
-                Y = consumer_outputs(self.layer, given, group)
-                n = len(X) - len(X) // 5
-                learned[group].update(X[:n], Y[:n])
-                if n < len(X):
-                    held[group].update(X[n:], Y[n:])
-        return learned, held
-
-    @cached_property
-    def layer_moments(self) -> list[Moments]:
-        """Both parts together."""
-        return [Moments().merge(a).merge(b) for a, b in zip(*self.parts, strict=True)]
-
-    @property
-    def relu(self) -> bool:
-        """Whether a ReLU takes what the layer says, and nothing else does."""
-        return self._walk.behind.get(self.name, Behind()).relu
-
-    def original_weights(self, group: int = 0) -> tuple[Tensor, Tensor]:
-        """W⁰ (d, outputs) and b⁰ (outputs,) of the layer, as it was."""
-        return outgoing_weights(self._walk.original.get_submodule(self.name), group)
-
-    @torch.no_grad()
-    def come_through(self) -> tuple[float, list[tuple[Tensor, Tensor]]]:
-        """The error ‖E‖² behind the ReLU, and for each group XᵀE and the sums of E.
-
-        E is what the outputs y lack of those to aim at, as far as it comes through the ReLU.
-        """
-        error, found = 0.0, []
-        for seen in self._walk.seen(self.name):
-            z = seen.scale * seen.aim + seen.offset
-
-            def lack(said: Tensor, z: Tensor = z, seen: Seen = seen) -> Tensor:
-                nonlocal error
-                E = passing_error(z, seen.scale * said + seen.offset)
-                error += E.double().square().sum().item()
-                return (E / seen.scale).where(E != 0, 0.0)
-
-            found.append(products(self.layer, seen.taken, lack))
-        return error, [tuple(map(sum, zip(*group, strict=True))) for group in zip(*found)]
-
-    def moments(self, taken: ConsumerInputs) -> Moments:
-        """Moments of a site's channels at one of its consumers; a later one was surveyed."""
-        if taken.name != self.name:
-            return self._survey.moments(taken)
-        rows, W, _ = own_rows(self.layer, taken)
-        if self.whole_maps and len(rows) > len(taken.channels):
-            before = self._walk.original if self._walk.asymmetric else self.model
-            before = before.get_submodule(self.name)
-            return map_moments(self.layer, before, taken, self.pairs(self.name))
-        return self.layer_moments[taken.group].part(rows, W)
-
-    def write(self, W: Tensor, b: Tensor, group: int = 0) -> None:
-        """Give the layer (or one group of it) new weights."""
-        self._walk.write(self.name, W, b, group)

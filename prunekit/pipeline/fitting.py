@@ -9,13 +9,14 @@ import torch
 from prunekit.algebra.held_back import best_ridge
 from prunekit.algebra.least_squares import LeastSquares, columns_of
 from prunekit.algebra.relu import step_through
+from prunekit.network.inputs import tensors
 from prunekit.network.layers import width
-from prunekit.network.walk import Turn
+from prunekit.network.turn import Turn
 
 __all__ = ["Fit", "through_relu"]
 
 ROUNDS = 5  # more of them change next to nothing
-ENOUGH = 10  # samples per column
+ENOUGH, FEWEST = 10, 50  # rows of X for each of its columns, and samples
 
 
 class Fit:
@@ -60,7 +61,22 @@ class Fit:
             )
             self.W = self.problem.solve(self.columns)
             self.b = self.problem.bias(self.W)
+        elif gone and stay:
+            self._warn()
         self.write()
+
+    def _warn(self) -> None:
+        """Say how many calibration samples would do."""
+        images = sum(len(next(iter(tensors(batch).values()))) for batch in self.turn.batches)
+        rows = self.moments.count / images  # of X, for each of them
+        if images >= 5 and images * rows >= 2 * len(self.columns):
+            return  # enough: the weights as they were are simply as good
+        enough = max(FEWEST, math.ceil(ENOUGH * len(self.columns) / rows))
+        warnings.warn(
+            f"{images} calibration samples are too few to refit {self.turn.name}, its weights are "
+            f"kept: about {enough} would do",
+            stacklevel=2,
+        )
 
     def write(self) -> None:
         """Give the layer these weights."""

@@ -1,7 +1,7 @@
 """optimize_ratios(): PRO for a network, with a budget, measurements that last, and a picture."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,18 +10,12 @@ from torch import nn
 from prunekit import pro
 from prunekit.network.finding import find_sites, ignored_names
 from prunekit.network.given import frozen_copy, undisturbed
-from prunekit.network.inputs import (
-    Inputs,
-    calibration_batches,
-    check_example,
-    map_tensors,
-    tensors,
-)
+from prunekit.network.inputs import calibration_batches, check_example
 from prunekit.pipeline.amounts import check_round_to, prunable_sites
 from prunekit.pipeline.budget import budget_of
-from prunekit.pipeline.front_to_back import Options, layers_to_bias
+from prunekit.pipeline.distribution import PROBES, STEP, first_inputs
+from prunekit.pipeline.front_to_back import Options, layers_to_bias, layers_to_refit
 from prunekit.pipeline.methods import Method, resolve
-from prunekit.pipeline.pruning import layers_to_refit
 from prunekit.pipeline.ratios import Ratios
 from prunekit.pipeline.repairs import Repair
 from prunekit.pipeline.search import FORMS, Search
@@ -45,9 +39,9 @@ def optimize_ratios(
     coefficients: str = "kernel",
     form: str = "curves",
     criterion: str = "mse",
-    step: float = 1 / 16,
+    step: float = STEP,
     round_to: int = 1,
-    probes: int = 500,
+    probes: int = PROBES,
     ridge: float | None = None,
     ignored_layers: Iterable[str | nn.Module | type] = (),
     prune_residual: bool = False,
@@ -107,7 +101,7 @@ def optimize_ratios(
     if max_error is None:
         budget.check(budget.cost({site: keeps[-1] for site, keeps in levels.items()}))
     options = Options(select, repair, coefficients, ridge=ridge)
-    trial = Trial(model, sites, batches, _first(batches, probes), options, criterion, file)
+    trial = Trial(model, sites, batches, first_inputs(batches, probes), options, criterion, file)
     search = Search(trial, levels, budget, progress)
     if max_error is not None:
         widths, trace = search.below(max_error, form)
@@ -143,15 +137,3 @@ def _check(
         raise ValueError(
             f"step must lie between 0 and 1, probes be 1 or more, got step={step}, probes={probes}"
         )
-
-
-def _first(batches: Sequence[Inputs], count: int) -> list[Inputs]:
-    """The first ``count`` inputs."""
-    found: list[Inputs] = []
-    for batch in batches:
-        size = len(next(iter(tensors(batch).values())))
-        found.append(map_tensors(lambda value, n=count: value[:n], batch))
-        count -= size
-        if count <= 0:
-            break
-    return found

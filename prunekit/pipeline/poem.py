@@ -6,8 +6,8 @@ from torch import Tensor
 
 from prunekit.algebra.elimination import Elimination, Weights
 from prunekit.algebra.statistics import Statistics
-from prunekit.network.walk import Turn
-from prunekit.pipeline.repairs import Network
+from prunekit.network.turn import Turn
+from prunekit.pipeline.repairs import LeastSquares, Network
 from prunekit.poem import reweighted
 
 __all__ = ["Poem"]
@@ -16,7 +16,7 @@ ROWS = 20_000  # drawn samples that reweighting looks at, or 20 per column if th
 
 
 class Poem(Network):
-    """As "network", and where a ReLU follows, refitted for what comes through it: a bonus."""
+    """Least squares everywhere; where a ReLU follows, for what comes through it: a bonus."""
 
     name = "poem"
     kernels_only = True
@@ -33,6 +33,5 @@ class Poem(Network):
     def at_layer(
         self, turn: Turn, gone: Collection[int], done: bool, centered: bool, ridge: float | None
     ) -> None:
-        """As "network" does, unless the layer was reweighted."""
-        if not done:
-            super().at_layer(turn, gone, done, centered, ridge)
+        """Plain least squares, unless the layer was reweighted."""
+        LeastSquares.at_layer(self, turn, gone, done, centered, ridge)

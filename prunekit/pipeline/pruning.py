@@ -6,55 +6,32 @@ only at the end are they cut away.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
 from prunekit.network import surgery
+from prunekit.network.augmenting import mirrored
 from prunekit.network.behind import behind
-from prunekit.network.called import called_layers, shared_weights
 from prunekit.network.cost import count_macs, count_params
 from prunekit.network.finding import find_sites, ignored_names
 from prunekit.network.given import frozen_copy, undisturbed
 from prunekit.network.inputs import Inputs, calibration_batches, check_example
-from prunekit.network.marking import Marker, read_elsewhere
 from prunekit.network.sites import Site
-from prunekit.network.stage import Stage
 from prunekit.network.verify import check_cut
 from prunekit.network.walk import Walk
 from prunekit.pipeline import by_hand
 from prunekit.pipeline.amounts import Ratio, check_amount, prunable_sites, widths_of
-from prunekit.pipeline.budget import budget_of, uniform_widths
-from prunekit.pipeline.front_to_back import Options, Outcome, front_to_back, layers_to_bias
+from prunekit.pipeline.distribution import DISTRIBUTIONS, Task, chosen_widths
+from prunekit.pipeline.front_to_back import Options, Outcome, front_to_back, layers_to_refit
 from prunekit.pipeline.methods import Method, resolve
+from prunekit.pipeline.refining import check_epochs, refined
 from prunekit.pipeline.repairs import Repair
-from prunekit.results.plans import Plan, plan_of
+from prunekit.results.plans import plan_of
 from prunekit.results.report import Report, Row
+from prunekit.results.result import PruningResult
 
 __all__ = ["PruningResult", "layers_to_refit", "prune"]
-
-
-@dataclass(frozen=True)
-class PruningResult:
-    """What `prune` gives back.
-
-    Attributes
-    ----------
-    model : the new, smaller network, in the mode of the one given, without its hooks, and without
-        DataParallel or ``torch.compile`` around it. Build an optimiser after this, not before: its
-        parameters are new
-    report : a row per site and the totals; print it
-    plan : {site name: ids of the channels that stayed, in the original numbering}, of the sites
-        that lost some, with all that `prunekit.save` and `prunekit.results.plans.replay` need
-    """
-
-    model: nn.Module
-    report: Report
-    plan: Plan
-
-    def __repr__(self) -> str:
-        return f"PruningResult({self.report.brief})"
 
 
 @undisturbed
@@ -70,6 +47,7 @@ def prune(
     target_latency: float | None = None,
     max_error: float | None = None,
     channels: Mapping[str, Iterable[int]] | None = None,
+    distribution: str | None = None,
     round_to: int = 1,
     repair: str | Repair | None = None,
     coefficients: str = "kernel",
@@ -79,6 +57,8 @@ def prune(
     weigh_outputs: bool = True,
     ignored_layers: Iterable[str | nn.Module | type] = (),
     prune_residual: bool = False,
+    mirror: bool = False,
+    refine: int = 0,
     progress: bool = True,
 ) -> PruningResult:
     """Make a smaller network with outputs like those of the one given, without retraining.
@@ -93,12 +73,15 @@ def prune(
         callable from a site's `Statistics` to an `Elimination`, see the example
     pruning_ratio : fraction of channels removed, 0 ≤ r < 1, or a dict of them by site name
     target_macs, target_params : instead of a ratio: the fraction of MACs or parameters kept (float)
-        or their number (int), met with one uniform ratio
+        or their number (int)
     target_latency : or the fraction of the measured seconds per pass of ``example_inputs``
     max_error : or: at each site as many channels go as raise the relative error of
         the layer that takes it, ‖Y − Ŷ‖²/‖Y − mean(Y)‖², by this at most
     channels : or: {site name: ids of the channels that go}; other sites keep all, and
         of ``method`` only the repair that it comes with counts
+    distribution : how a target is met: "pro" gives each layer a ratio of its own by what that does
+        to the final outputs (`prunekit.optimize_ratios`), "uniform" all the same. By default "pro"
+        for REAP, else "uniform"
     round_to : where channels go, a multiple of this stays, rounded up; for ratios and targets
     repair : "none" leaves weights alone; "batchnorm" recalibrates batch norms at the end;
         "least_squares" refits the layers that take a pruned site's channels; "network" every other
@@ -112,9 +95,11 @@ def prune(
     centered : refit biases too
     ridge : pull towards the original weights, relative to the mean energy of a column of X. By
         default 1e-5, where "network" refits a layer chosen on samples that were held back
-    weigh_outputs : score errors as the batch norm behind the consumer will scale them
+    weigh_outputs : score errors of a consumer by how the network's outputs feel them, S = E[JᵀJ]
     ignored_layers : names or patterns (``layer1.*``), modules or types to leave alone
     prune_residual : prune the channels that residual connections add up, too
+    mirror : calibrate with mirrored copies of the images, too: a little better, in twice the time
+    refine : afterwards, so many epochs of `prunekit.refine`, which is retraining without labels
     progress : show a progress bar
 
     Returns
@@ -156,24 +141,28 @@ def prune(
     }
     amounts = {"pruning_ratio": pruning_ratio, **targets, "max_error": max_error}
     check_amount(**amounts, channels=channels, round_to=round_to)
+    if distribution not in (None, *DISTRIBUTIONS):
+        raise ValueError(f"distribution must be one of {DISTRIBUTIONS}, got {distribution!r}")
     name, select, repair = resolve(method, repair, coefficients)
     example = check_example(example_inputs, model)
     batches = calibration_batches(calibration, example)
+    check_epochs(refine, 0, "refine")
+    batches = [*batches, *map(mirrored, batches)] if mirror else batches
     sites = find_sites(model, example, ignored_layers, prune_residual=prune_residual)
     prunable = prunable_sites(sites)
     original, pruned = frozen_copy(model), frozen_copy(model)
     layers = layers_to_refit(original, example, ignored_names(model, ignored_layers))
+    options = Options(select, repair, coefficients, asymmetric, centered, ridge, weigh_outputs)
     if channels is not None:
         chosen = by_hand.chosen_channels(channels, sites)
         name, select = "by hand", by_hand.as_chosen(chosen)
         keep = {site: site.channels - len(chosen.get(site, ())) for site in prunable}
     elif any(target is not None for target in targets.values()):
-        biased = layers_to_bias(original, list(layers), repair, centered)
-        budget = budget_of(original, example, prunable, targets, biased)
-        keep = uniform_widths(prunable, budget, round_to)
+        task = Task(original, example, batches, prunable, list(layers), options, progress)
+        distribution = distribution or ("pro" if method == "reap" else "uniform")
+        keep = chosen_widths(task, targets, distribution, round_to)
     else:
         keep = widths_of(prunable, 0.0 if pruning_ratio is None else pruning_ratio, round_to)
-    options = Options(select, repair, coefficients, asymmetric, centered, ridge, weigh_outputs)
     follows = behind(original, example)
     with Walk(original, pruned, layers, batches, behind=follows, asymmetric=asymmetric) as walk:
         outcomes = front_to_back(walk, keep, options, max_error, progress)
@@ -185,22 +174,16 @@ def prune(
         cuts, pruned = surgery.merged(gone), frozen_copy(pruned)
         surgery.cut_out(pruned, cuts)
         check_cut(walk.outputs(), pruned, batches)
-    pruned = repair.at_end(pruned, batches, example)
+    pruned, how = repair.at_end(pruned, batches, example), repair.name
+    if refine:
+        pruned, how = (
+            refined(pruned, original, batches, refine, progress=progress),
+            f"{how}, refined",
+        )
     rows = [_row(site, outcomes.get(site)) for site in sites]
-    report = _report(original, pruned, example, rows, method=name, repair=repair.name)
+    report = _report(original, pruned, example, rows, method=name, repair=how)
     _restore_flags(model, pruned)
     return PruningResult(pruned, report, plan_of(model, pruned, rows, cuts))
-
-
-def layers_to_refit(model: nn.Module, example: Inputs, skip: set[str]) -> dict[str, int]:
-    """How often each layer that may change is called, in the order of the forward pass."""
-    shared = shared_weights(model.modules())
-    skip = skip | read_elsewhere(Marker(Stage(model, example)))
-    return {
-        name: calls
-        for name, calls in called_layers(model, example).items()
-        if name not in skip and model.get_submodule(name).weight not in shared
-    }
 
 
 def _row(site: Site, found: Outcome | None) -> Row:

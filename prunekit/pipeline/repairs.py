@@ -23,7 +23,7 @@ from prunekit.algebra.statistics import Consumer, Statistics
 from prunekit.network.inputs import Inputs
 from prunekit.network.layers import outgoing_weights, width
 from prunekit.network.recalibration import recalibrate_batchnorm
-from prunekit.network.walk import Turn
+from prunekit.network.turn import Turn
 from prunekit.pipeline.fitting import Fit, through_relu
 
 __all__ = ["BatchNorm", "LeastSquares", "Network", "Own", "Repair", "silenced"]
@@ -164,9 +164,7 @@ class Network(LeastSquares):
         """Refit all weights of the layer but those of ``gone``."""
         if done and turn.whole_maps:
             return  # its channels have one coefficient each
-        fits = [
-            Fit(turn, group, gone, centered, ridge) for group in range(len(turn.layer_moments))
-        ]
+        fits = [Fit(turn, group, gone, centered, ridge) for group in range(len(turn.layer_moments))]
         if all(fit.trusted for fit in fits) and turn.relu:
             through_relu(turn, fits, centered)
 

@@ -1,0 +1,71 @@
+"""How much the network's outputs feel an error in what a layer says: S = E[JᵀJ].
+
+J is the derivative of the outputs z by what the layer says at one position. With v drawn from a
+normal distribution E[vvᵀ] = I, so the gradient g = Jᵀv of ⟨v, z⟩ has E[ggᵀ] = E[JᵀJ]: one backward
+pass tells it of all layers, without labels.
+
+Source: random projections of a Jacobian are Hutchinson's, Comm. Stat. 18(3), 1989; that REAP's
+score weighs outputs so is our choice.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from prunekit.algebra.moments import float64
+from prunekit.network.dice import own_dice
+from prunekit.network.inputs import Inputs, call, device_of, flat_outputs, map_tensors
+from prunekit.network.layers import LAYERS, consumer_outputs, groups_of
+
+__all__ = ["sensitivities"]
+
+
+def sensitivities(
+    model: nn.Module, batches: Sequence[Inputs], seed: int = 0
+) -> dict[str, list[Tensor]]:
+    """S (outputs, outputs) of each group of each layer that a pass calls, summed over positions.
+
+    Empty where the outputs have no derivative.
+    """
+    found: dict[str, list[Tensor]] = {}
+    generator, device = torch.Generator().manual_seed(seed), device_of(model)
+    for number, batch in enumerate(batches):
+        felt: list[tuple[str, Tensor]] = []
+        hooks = [
+            layer.register_forward_hook(_feeler(name, felt))
+            for name, layer in model.named_modules()
+            if isinstance(layer, LAYERS)
+        ]
+        try:
+            with torch.enable_grad(), own_dice(device, number):
+                z = flat_outputs(call(model, map_tensors(lambda v: v.to(device), batch)))
+                z = [value for value in z if value.requires_grad]
+        finally:
+            for hook in hooks:
+                hook.remove()
+        v = [torch.randn(value.shape, generator=generator).to(value) for value in z]
+        errors = [error for _, error in felt]
+        gradients = torch.autograd.grad(z, errors, v, allow_unused=True) if z else ()
+        for (name, _), gradient in zip(felt, gradients, strict=False):
+            if gradient is not None:
+                _add(found, name, model.get_submodule(name), gradient)
+    return found
+
+
+def _feeler(name: str, felt: list[tuple[str, Tensor]]):
+    """A hook that adds an error of zero to what a layer says."""
+
+    def feel(_layer: nn.Module, _args: tuple, said: Tensor) -> Tensor:
+        felt.append((name, torch.zeros_like(said, requires_grad=True)))
+        return said + felt[-1][1]
+
+    return feel
+
+
+def _add(found: dict[str, list[Tensor]], name: str, layer: nn.Module, gradient: Tensor) -> None:
+    """S ← S + Σ ggᵀ over images and positions, group by group."""
+    rows = [float64(consumer_outputs(layer, gradient, g)) for g in range(groups_of(layer))]
+    squares = [g.T @ g for g in rows]  # (outputs, outputs)
+    known = found.get(name)
+    found[name] = squares if known is None else [a + b for a, b in zip(known, squares, strict=True)]

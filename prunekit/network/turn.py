@@ -1,0 +1,122 @@
+"""One layer of the network being pruned, when it is its turn in the walk."""
+
+from collections.abc import Iterator
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from prunekit.algebra.moments import Moments
+from prunekit.algebra.relu import passing_error
+from prunekit.network.behind import Behind
+from prunekit.network.layers import (
+    consumer_inputs,
+    consumer_outputs,
+    groups_of,
+    outgoing_weights,
+    products,
+    width,
+)
+from prunekit.network.own import map_moments, own_rows
+from prunekit.network.sites import ConsumerInputs
+from prunekit.network.survey import Survey
+from prunekit.network.walk import Seen, Walk
+
+__all__ = ["Turn"]
+
+
+class Turn:
+    """One layer of the pruned network, when it is its turn: its inputs, the outputs to aim at.
+
+    Attributes
+    ----------
+    name, layer : of the layer, and itself
+    model, batches : the pruned network, and the calibration inputs
+    whole_maps : channels get one coefficient each, see `prunekit.network.own.map_moments`
+    """
+
+    def __init__(self, walk: Walk, name: str, survey: Survey, whole_maps: bool) -> None:
+        self.name, self.model, self.batches = name, walk.pruned, walk.batches
+        self.layer = walk.pruned.get_submodule(name)
+        self._walk, self._survey, self.whole_maps = walk, survey, whole_maps
+
+    @property
+    def sensitivities(self) -> dict[str, list[Tensor]]:
+        """How much the outputs feel errors of each layer, in the network that was surveyed."""
+        return self._survey.sensitivities
+
+    @torch.no_grad()
+    def pairs(self, name: str) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """The layer's inputs now, its inputs in the original, the outputs to aim at."""
+        yield from self._walk.pairs(name)
+
+    @cached_property
+    @torch.no_grad()
+    def parts(self) -> tuple[list[Moments], list[Moments]]:
+        """Moments of all the layer's inputs X and outputs to aim at Y, of each of its groups.
+
+        The last fifth of each batch's samples is a part of its own, held back to see what a fit is
+        worth.
+        """
+        groups = groups_of(self.layer)
+        size = width(self.layer, "in") // groups
+        learned, held = ([Moments() for _ in range(groups)] for _ in range(2))
+        for seen in self._walk.seen(self.name):
+            for group in range(groups):
+                mine = None if groups == 1 else torch.arange(group * size, group * size + size)
+                X = consumer_inputs(self.layer, seen.taken, mine)
+                Y = consumer_outputs(self.layer, seen.aim, group)
+                n = len(X) - len(X) * (seen.images // 5) // seen.images
+                learned[group].update(X[:n], Y[:n])
+                if n < len(X):
+                    held[group].update(X[n:], Y[n:])
+        return learned, held
+
+    @cached_property
+    def layer_moments(self) -> list[Moments]:
+        """Both parts together."""
+        return [Moments().merge(a).merge(b) for a, b in zip(*self.parts, strict=True)]
+
+    @property
+    def relu(self) -> bool:
+        """Whether a ReLU takes what the layer says, and nothing else does."""
+        return self._walk.behind.get(self.name, Behind()).relu
+
+    def original_weights(self, group: int = 0) -> tuple[Tensor, Tensor]:
+        """W⁰ (d, outputs) and b⁰ (outputs,) of the layer, as it was."""
+        return outgoing_weights(self._walk.original.get_submodule(self.name), group)
+
+    @torch.no_grad()
+    def come_through(self) -> tuple[float, list[tuple[Tensor, Tensor]]]:
+        """The error ‖E‖² behind the ReLU, and for each group XᵀE and the sums of E.
+
+        E is what the outputs y lack of those to aim at, as far as it comes through the ReLU.
+        """
+        error, found = 0.0, [(0.0, 0.0)] * len(self.layer_moments)
+        for seen in self._walk.seen(self.name):
+            z = seen.scale * seen.aim + seen.offset
+
+            def lack(said: Tensor, z: Tensor = z, seen: Seen = seen) -> Tensor:
+                nonlocal error
+                E = passing_error(z, seen.scale * said + seen.offset)
+                error += E.double().square().sum().item()
+                return (E / seen.scale).where(E != 0, 0.0)
+
+            more = products(self.layer, seen.taken, lack)
+            found = [(a + c, b + d) for (a, b), (c, d) in zip(found, more, strict=True)]
+        return error, found
+
+    def moments(self, taken: ConsumerInputs) -> Moments:
+        """Moments of a site's channels at one of its consumers; a later one was surveyed."""
+        if taken.name != self.name:
+            return self._survey.moments(taken)
+        rows, W, _ = own_rows(self.layer, taken)
+        if self.whole_maps and len(rows) > len(taken.channels):
+            before = self._walk.original if self._walk.asymmetric else self.model
+            before = before.get_submodule(self.name)
+            return map_moments(self.layer, before, taken, self.pairs(self.name))
+        return self.layer_moments[taken.group].part(rows, W)
+
+    def write(self, W: Tensor, b: Tensor, group: int = 0) -> None:
+        """Give the layer (or one group of it) new weights."""
+        self._walk.write(self.name, W, b, group)
