@@ -3,7 +3,8 @@
     PRUNEKIT_DATA=FOLDER python -m benchmarks.ablation
 
 One network, one set of unlabelled calibration images, PRO's ratios measured once for each budget;
-each row adds an ingredient to the row before. D is the mean squared distance of the logits from the
+each row adds an ingredient to the row before; ``--best`` leaves out all but the last and what
+refinement adds. D is the mean squared distance of the logits from the
 original's, on test images, which tells rows apart that differ by less than accuracy can show.
 ``--network shipped`` takes our own ResNet-20, on which settings were chosen; the public one was
 only measured. ``--cache FOLDER`` keeps PRO's measurements.
@@ -122,12 +123,13 @@ def table(model: nn.Module, images: Tensor, judge: Judge, target: float, options
     pro, seconds = timed(partial(pk.optimize_ratios, model, example, images, file=file, **given))
     uniform = _uniform(model, images, target)
     lines = [["", "accuracy", "D", "seconds"]]
-    for name, setting in rows(Setting(model, images, uniform), pro):
+    found = list(rows(Setting(model, images, uniform), pro))
+    for name, setting in found[-2:-1] if options.best else found:
         result, spent = timed(setting.prune)
         accuracy, D = judge(result.model)
         lines.append([name, f"{accuracy:.2f}", f"{D:.2f}", f"{spent:.0f}"])
         print(*lines[-1], sep="  ", flush=True)
-        if name.startswith("+ mirrored") and options.epochs:
+        if name == found[-2][0] and options.epochs:
             learn = partial(pk.refine, result, model, images, epochs=options.epochs, progress=False)
             refined, spent = timed(learn)
             accuracy, D = judge(refined.model)
@@ -152,6 +154,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="which calibration images")
     parser.add_argument("--tested", type=int, default=10_000, help="test images")
     parser.add_argument("--epochs", type=int, default=30, help="of refinement; 0 leaves it out")
+    parser.add_argument("--best", action="store_true", help="only the row with all of it")
     parser.add_argument("--cache", type=Path, help="keep PRO's measurements in this folder")
     options = parser.parse_args()
     title, model = "shipped ResNet-20", pretrained("resnet20-cifar10")

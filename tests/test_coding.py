@@ -15,6 +15,7 @@ from prunekit.network.reading import statistics_of
 from prunekit.network.sites import ConsumerInputs, Site
 from prunekit.network.surgery import Cut
 from prunekit.network.survey import Survey
+from prunekit.network.turn import Turn
 from prunekit.network.walk import Walk
 from prunekit.pipeline.front_to_back import Options
 from prunekit.pipeline.repairs import Repair
@@ -52,7 +53,7 @@ def site_before(name):
 def question(model, smaller, name, batches):
     """What a method gets to know of that site at its turn in a walk."""
     with Walk(model, smaller, CALLS, batches) as walk:
-        turn = walk.at(name, Survey(model, [], batches))
+        turn = Turn(walk, name, Survey(model, [], batches), False)
         yield statistics_of(site_before(name), turn, Options(None, Repair()))
 
 
@@ -205,7 +206,7 @@ def test_identity_8_streamed_moments_of_layers_are_the_one_shot_ones(name, sizes
     images = IMAGES[: sum(sizes)]
     batches = images.split(sizes)
     with Walk(model, smaller, CALLS, batches) as walk:
-        turn = walk.at(name, Survey(model, [], batches))
+        turn = Turn(walk, name, Survey(model, [], batches), False)
         moments = turn.moments(TAKEN[name])
     index = int(name)
     with torch.no_grad():

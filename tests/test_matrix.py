@@ -11,6 +11,8 @@ import prunekit as pk
 from prunekit.network.inputs import flat_outputs
 from tests.zoo import ZOO, call, duplicate
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* calibration samples are too few")
+
 # no channels to prune, and why
 NOTHING = {
     "shufflenet_v1": "the only free channels are residual streams",

@@ -32,13 +32,14 @@ class Turn:
     ----------
     name, layer : of the layer, and itself
     model, batches : the pruned network, and the calibration inputs
-    whole_maps : channels get one coefficient each, see `prunekit.network.own.map_moments`
+    mapped : whether channels got one coefficient each, see `prunekit.network.own.map_moments`
     """
 
     def __init__(self, walk: Walk, name: str, survey: Survey, whole_maps: bool) -> None:
         self.name, self.model, self.batches = name, walk.pruned, walk.batches
         self.layer = walk.pruned.get_submodule(name)
-        self._walk, self._survey, self.whole_maps = walk, survey, whole_maps
+        self._walk, self._survey, self._whole_maps = walk, survey, whole_maps
+        self.mapped = False
 
     @property
     def sensitivities(self) -> dict[str, list[Tensor]]:
@@ -111,7 +112,8 @@ class Turn:
         if taken.name != self.name:
             return self._survey.moments(taken)
         rows, W, _ = own_rows(self.layer, taken)
-        if self.whole_maps and len(rows) > len(taken.channels):
+        if self._whole_maps and len(rows) > len(taken.channels):
+            self.mapped = True
             before = self._walk.original if self._walk.asymmetric else self.model
             before = before.get_submodule(self.name)
             return map_moments(self.layer, before, taken, self.pairs(self.name))

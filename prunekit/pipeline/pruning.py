@@ -152,10 +152,11 @@ def prune(
     prunable = prunable_sites(sites)
     original, pruned = frozen_copy(model), frozen_copy(model)
     layers = layers_to_refit(original, example, ignored_names(model, ignored_layers))
-    options = Options(select, repair, coefficients, asymmetric, centered, ridge, weigh_outputs)
     if channels is not None:
         chosen = by_hand.chosen_channels(channels, sites)
         name, select = "by hand", by_hand.as_chosen(chosen)
+    options = Options(select, repair, coefficients, asymmetric, centered, ridge, weigh_outputs)
+    if channels is not None:
         keep = {site: site.channels - len(chosen.get(site, ())) for site in prunable}
     elif any(target is not None for target in targets.values()):
         task = Task(original, example, batches, prunable, list(layers), options, progress)

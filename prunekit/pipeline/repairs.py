@@ -162,7 +162,7 @@ class Network(LeastSquares):
         self, turn: Turn, gone: Collection[int], done: bool, centered: bool, ridge: float | None
     ) -> None:
         """Refit all weights of the layer but those of ``gone``."""
-        if done and turn.whole_maps:
+        if done and turn.mapped:
             return  # its channels have one coefficient each
         fits = [Fit(turn, group, gone, centered, ridge) for group in range(len(turn.layer_moments))]
         if all(fit.trusted for fit in fits) and turn.relu:
