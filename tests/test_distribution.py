@@ -47,13 +47,14 @@ def test_other_methods_take_one_ratio_unless_asked():
 def test_it_is_never_worse_than_one_ratio(monkeypatch, target):
     """A search that finds nothing good is not followed."""
     model = network()
-    uniform = prune(model, distribution="uniform", target_macs=None, **{target: 0.5})
+    given = {"target_macs": None} | {target: 0.5}
+    uniform = prune(model, distribution="uniform", **given)
 
     def bad(self, form):
         return {site: keeps[-1] for site, keeps in self.levels.items()}, []
 
     monkeypatch.setattr(distribution.Search, "within_budget", bad)
-    assert widths(prune(model, target_macs=None, **{target: 0.5})) == widths(uniform)
+    assert widths(prune(model, **given)) == widths(uniform)
 
 
 def test_an_unknown_distribution_is_refused():

@@ -44,6 +44,18 @@ def test_rounds_lower_the_error_behind_the_relu():
     assert (X[:, :4].T @ E).abs().max() < 1e-2 * (X[:, :4].T @ Z).abs().max()
 
 
+def test_rounds_without_a_relu_in_the_way_stay_where_they_are():
+    """Where everything is above zero the solution of least squares is the end, ridge or not."""
+    X = torch.randn(200, 5, dtype=torch.float64, generator=G)
+    Z = X @ torch.randn(5, 3, dtype=torch.float64, generator=G)
+    Z = Z + Z.abs().max() * 2
+    columns, W0 = torch.arange(3), torch.randn(5, 3, dtype=torch.float64, generator=G)
+    problem = LeastSquares.from_moments(Moments().update(X, Z), W0, ridge=0.1)
+    W, factor = problem.solve(columns), problem.factorise(columns)[0]
+    E = passing_error(Z, X @ W + problem.bias(W))
+    assert step_through(problem, factor, columns, W, X.T @ (E - E.mean(0))).abs().max() < 1e-9
+
+
 def test_products_are_those_of_unfolded_inputs():
     layers = [
         (nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2), torch.randn(3, 4, 7, 7, generator=G)),

@@ -120,12 +120,12 @@ class Walk:
             yield waiting[i]
             return
         here = {name: self.behind.get(name, Behind())}
-        one = Pass(model, here, self.batches[i], i, behind=model is not self.pruned)
+        again = Pass(model, here, self.batches[i], i, behind=model is not self.pruned)
         try:
-            one.go_to(name)
-            yield one
+            again.go_to(name)
+            yield again
         finally:
-            one.close()
+            again.close()
 
     def _seen(self, name: str, now: Pass, then: Pass, count: int) -> "Seen":
         """The outputs to aim at make up for what the other summand lacks now."""

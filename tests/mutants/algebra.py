@@ -8,6 +8,16 @@ SQUARES = "prunekit/algebra/least_squares.py"
 
 ALGEBRA = [
     Mutant(
+        "through the ReLU: what is below zero counts, too",
+        *("prunekit/algebra/relu.py", "torch.where(z > 0, z - guess, -guess.relu())", "z - guess"),
+        "test_relu",
+    ),
+    Mutant(
+        "through the ReLU: the ridge pulls at nothing",
+        *("prunekit/algebra/relu.py", "cross - problem.ridge * (W - problem.weights)", "cross"),
+        "test_relu",
+    ),
+    Mutant(
         "elimination: the first to go are kept",
         *(ELIMINATION, "self.order[len(self.order) - keep :]", "self.order[:keep]"),
         "test_baselines",

@@ -12,6 +12,8 @@ OPTIMIZER = "prunekit/pipeline/optimizer.py"
 PLANS = "prunekit/results/plans.py"
 PRUNING = "prunekit/pipeline/pruning.py"
 REPAIRS = "prunekit/pipeline/repairs.py"
+DISTRIBUTION = "prunekit/pipeline/distribution.py"
+REFINING = "prunekit/pipeline/refining.py"
 SEARCH = "prunekit/pipeline/search.py"
 TRIAL = "prunekit/pipeline/trial.py"
 
@@ -109,14 +111,31 @@ BUDGETS = [
     ),
     Mutant(
         "layers that share weights are not refitted",
-        *(PRUNING, " and model.get_submodule(name).weight not in shared", ""),
+        *(FRONT, " and model.get_submodule(name).weight not in shared", ""),
         "test_pipeline",
     ),
     Mutant(
         "widths within a budget are round",
-        *(PRUNING, "uniform_widths(prunable, budget, round_to)"),
-        "uniform_widths(prunable, budget)",
+        *(DISTRIBUTION, "uniform_widths(task.sites, budget, round_to)"),
+        "uniform_widths(task.sites, budget)",
         "test_channels",
+    ),
+    Mutant(
+        "PRO's ratios are never worse than one",
+        *(DISTRIBUTION, "return best if trial.error(best) <= trial.error(uniform) else uniform"),
+        "return best",
+        "test_distribution",
+    ),
+    Mutant(
+        "a fit that errs more on samples held back is not taken",
+        *("prunekit/algebra/held_back.py", "if min(errors) >= judge.error(silenced, b0):"),
+        "if False:",
+        "test_held_back",
+    ),
+    Mutant(
+        "refinement keeps the best state, not the last",
+        *(REFINING, "self.student.load_state_dict(self.state)", "pass"),
+        "test_refining",
     ),
     Mutant(
         "a repair never makes it worse",

@@ -14,6 +14,8 @@ RECORDING = "prunekit/network/recording.py"
 SURVEY = "prunekit/network/survey.py"
 TRIAL = "prunekit/pipeline/trial.py"
 WALK = "prunekit/network/walk.py"
+TURN = "prunekit/network/turn.py"
+DISTRIBUTION = "prunekit/pipeline/distribution.py"
 WIDTHS = "prunekit/network/widths.py"
 
 NETWORKS = [
@@ -93,14 +95,24 @@ NETWORKS = [
     ),
     Mutant(
         "a group of a layer: inputs of the first group for all",
-        *(WALK, "torch.arange(group * size, group * size + size)", "torch.arange(size)"),
+        *(TURN, "torch.arange(group * size, group * size + size)", "torch.arange(size)"),
         "test_walk",
     ),
     Mutant(
         "a layer aims at what it would give now, not at what the original gave",
-        *(WALK, "yield now.taken, then.taken, then.given"),
-        "yield now.taken, then.taken, layer.forward(now.taken)",
+        *(WALK, "return Seen(now.taken, then.taken, then.given, count, scale, shift)"),
+        "return Seen(now.taken, then.taken, then.given * 0.5, count, scale, shift)",
         "test_walk",
+    ),
+    Mutant(
+        "a sum makes up for what the other summand lacks, in units of the norm behind",
+        *(WALK, "((then.other - now.other) / scale)", "(then.other - now.other)"),
+        "test_behind",
+    ),
+    Mutant(
+        "a layer says again what is added, with its new weights",
+        *("prunekit/network/passes.py", "if self._behind:  # nothing has changed", "if True:"),
+        "test_behind",
     ),
     Mutant(
         "costs: the formula is believed unchecked",
@@ -156,7 +168,7 @@ NETWORKS = [
     ),
     Mutant(
         "PRO: D on all inputs, not on the probes",
-        *(OPTIMIZER, "count -= size", "count -= 0"),
+        *(DISTRIBUTION, "count -= size", "count -= 0"),
         "test_optimizer",
     ),
     Mutant(
