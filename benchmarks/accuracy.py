@@ -69,9 +69,8 @@ def main() -> None:
             calibration = train.sample(options.images, seed).inputs
             for row, macs in results:
                 start = time.perf_counter()
-                result = pk.prune(
-                    model, example, calibration, target_macs=macs, progress=False, **ROWS[row]
-                )
+                same = {"target_macs": macs, "distribution": "uniform", "progress": False}
+                result = pk.prune(model, example, calibration, **same, **ROWS[row])
                 seconds[row].append(time.perf_counter() - start)
                 results[row, macs].append(accuracy(result.model, test))
                 bar.set_postfix_str(f"{row} at {macs}: {results[row, macs][-1]:.2f} %")

@@ -96,9 +96,8 @@ def main() -> None:
     calibration = train.sample(500).inputs
     curves = {name: [(1.0, accuracy(model, test))] for name in METHODS}
     for name, macs in tqdm([(name, macs) for name in METHODS for macs in BUDGETS]):
-        result = pk.prune(
-            model, calibration[:1], calibration, target_macs=macs, progress=False, **METHODS[name]
-        )
+        same = {"target_macs": macs, "distribution": "uniform", "progress": False}
+        result = pk.prune(model, calibration[:1], calibration, **same, **METHODS[name])
         kept = result.report.macs_after / result.report.macs_before
         curves[name].append((kept, accuracy(result.model, test)))
     picked = test.sample(3, seed=4)

@@ -149,7 +149,9 @@ def ratios(
     def cell(form: str, target: float) -> list[float]:
         def measure() -> list[float]:
             if form == "uniform":
-                result = pk.prune(*given, target_macs=target, progress=False)
+                result = pk.prune(
+                    *given, target_macs=target, distribution="uniform", progress=False
+                )
             else:
                 file = folder / f"pro-{short}-{images}-{seed}.json" if folder else None
                 chosen = pk.optimize_ratios(*given, target_macs=target, form=form, file=file)

@@ -24,7 +24,7 @@ from prunekit.classroom import models
 
 LAYERS = (nn.Conv2d, nn.Linear)
 CALLS: dict[str, Callable] = {
-    "prune": functools.partial(pk.prune, target_macs=0.5),
+    "prune": functools.partial(pk.prune, target_macs=0.5, distribution="uniform"),
     "optimize_ratios": functools.partial(pk.optimize_ratios, target_macs=0.5),
 }
 

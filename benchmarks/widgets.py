@@ -40,6 +40,7 @@ def elimination() -> Interactive:
 def before_and_after() -> Interactive:
     model, images = pretrained("small_cnn-shapes32"), data.shapes32("train", 100).inputs
     options = dict(example_inputs=images[:1], calibration=images, progress=False)
+    options |= {"distribution": "uniform"}
     pruned = {
         repair: {kept: pk.prune(model, **options, target_macs=kept, repair=repair) for kept in KEPT}
         for repair in ("none", "network")

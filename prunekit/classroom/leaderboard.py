@@ -100,9 +100,8 @@ def compare(
             with torch.random.fork_rng():
                 torch.manual_seed(seed)
                 start = time.perf_counter()
-                result = pk.prune(
-                    model, example, calibration, target_macs=budget, progress=False, **options
-                )
+                same = {"target_macs": budget, "distribution": "uniform", "progress": False}
+                result = pk.prune(model, example, calibration, **same, **options)
             seconds = time.perf_counter() - start
             right[name, budget] = _right(result.model.eval(), test)
         except Exception as error:  # of somebody's ten lines: the others go on
