@@ -350,6 +350,30 @@ def test_layers_called_by_keyword_and_inputs_by_name(method):
     assert (small.one.out_channels, small.two.out_channels) == (4, 4)
 
 
+class WholeDict(nn.Module):
+    """Its forward takes the batch as it comes from the data set."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = chain()
+
+    def forward(self, batch):
+        return {"logits": self.body(batch["image"]), "name": "chain", "loss": None}
+
+
+def test_a_forward_that_takes_the_batch_as_a_dict():
+    torch.manual_seed(0)
+    model = WholeDict().eval()
+    result = prune(model, [{"image": IMAGES, "file": ["x.png"] * len(IMAGES)}], {"image": ONE})
+    alone = prune(model.body)
+    assert (
+        result.report.macs_after
+        == alone.report.macs_after
+        == pk.count_macs(result.model, {"image": ONE})
+    )
+    torch.testing.assert_close(result.model({"image": ONE})["logits"], alone.model(ONE))
+
+
 def test_several_inputs_by_place_and_by_name_come_to_the_same():
     torch.manual_seed(0)
     model, a, b = TwoInputs(), torch.randn(40, 4), torch.randn(40, 3)

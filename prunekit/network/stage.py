@@ -14,28 +14,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.backends.cuda import (
-    enable_flash_sdp,
-    enable_mem_efficient_sdp,
-    flash_sdp_enabled,
-    mem_efficient_sdp_enabled,
-)
 from torch.nn.modules.batchnorm import _NormBase
 
 from prunekit.network.called import is_depthwise
 from prunekit.network.dice import own_dice
 from prunekit.network.inputs import Inputs, call, device_of, flat_outputs
 from prunekit.network.layers import LAYERS
+from prunekit.network.unfused import Unfused
 
 __all__ = ["Script", "Stage", "axis", "plain_paths", "undone"]
 
 # modules that pass channels on one by one, each with a parameter of its own
 PASSING = (_NormBase, nn.GroupNorm, nn.PReLU)
-
-FUSED = (
-    (flash_sdp_enabled, enable_flash_sdp),
-    (mem_efficient_sdp_enabled, enable_mem_efficient_sdp),
-)
 
 Take = Callable[[str, int, Tensor], None]  # name of a layer, number of the call, what it takes
 
@@ -183,15 +173,5 @@ def undone(modules: Iterable[nn.Module]) -> Iterator[None]:
 @contextmanager
 def plain_paths(device: torch.device, seed: int = 0) -> Iterator[None]:
     """Layers are called one by one, not fused, and the same dice are thrown every time."""
-    usual = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    fused = [enabled() for enabled, _ in FUSED]
-    for _, enable in FUSED:  # fused attention may swallow NaN
-        enable(False)
-    try:
-        with own_dice(device, seed):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(usual)
-        for (_, enable), was in zip(FUSED, fused, strict=True):
-            enable(was)
+    with own_dice(device, seed), Unfused():
+        yield
