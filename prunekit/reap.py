@@ -25,8 +25,8 @@ import torch
 from torch import Tensor
 
 from prunekit.algebra.choice import first_smallest
-from prunekit.algebra.delayed import Delayed
 from prunekit.algebra.elimination import Elimination, Step
+from prunekit.algebra.layer import Layer
 from prunekit.algebra.least_squares import LeastSquares, columns_of
 from prunekit.algebra.moments import Moments
 from prunekit.algebra.statistics import Statistics
@@ -92,7 +92,7 @@ def eliminate(
             f"got {tuple(output_scale.shape)}"
         )
     _check(score, exchanges)
-    return _eliminate([_Layer(problem, block_size, output_scale)], score, exchanges, record)
+    return _eliminate([Layer(problem, block_size, output_scale)], score, exchanges, record)
 
 
 def reap(
@@ -103,7 +103,7 @@ def reap(
     For other options than the defaults: ``method=functools.partial(reap, exchanges=20)``.
     """
     _check(score, exchanges)
-    layers = [_Layer(c.problem, c.block_size, c.output_scale) for c in site.consumers]
+    layers = [Layer(c.problem, c.block_size, c.output_scale) for c in site.consumers]
     return _eliminate(layers, score, exchanges, record)
 
 
@@ -114,61 +114,11 @@ def _check(score: str, exchanges: int) -> None:
         raise ValueError(f"exchanges must be 0 or more, got {exchanges}")
 
 
-class _Layer:
-    """One consumer while channels go, in scaled outputs."""
-
-    def __init__(self, problem: LeastSquares, block_size: int, scale: Tensor | None) -> None:
-        self.problem, self.k = problem, block_size
-        self.n = len(problem.gram) // block_size
-        self.scale = torch.ones_like(problem.mean_y) if scale is None else scale
-        self.known: list[Tensor] = []  # errors up to the last factorisation
-        self.fit(torch.arange(self.n, device=problem.gram.device))
-
-    def fit(self, channels: Tensor) -> None:
-        """H and W of these channels, from a fresh factorisation."""
-        columns = columns_of(channels, self.k)
-        factor, self.ridge = self.problem.factorise(None if len(channels) == self.n else columns)
-        W0 = self.problem.weights[columns] * self.scale
-        H, T = torch.cholesky_inverse(factor), self.target()[columns]
-        self.left = Delayed(H, T, W0, channels, self.k)
-
-    def inverse(self, channels: Tensor) -> Tensor:
-        """H (d, d) of these channels, zero elsewhere."""
-        columns, H = columns_of(channels, self.k), torch.zeros_like(self.problem.gram)
-        factor, self.ridge = self.problem.factorise(columns)
-        H[columns[:, None], columns] = torch.cholesky_inverse(factor)
-        return H
-
-    def target(self) -> Tensor:  # W = H (B + λW⁰)
-        return (self.problem.cross + self.ridge * self.problem.weights) * self.scale
-
-    def refresh(self, channels: Tensor) -> None:
-        """Factorise again when dependent columns have gone, and the huge numbers they brought."""
-        energy = self.problem.gram.diagonal().mean()
-        if self.ridge > self.problem.ridge and self.left.largest() * energy < 1e6:
-            self.known.append(self.left.errors(self.ridge))
-            self.fit(channels)
-
-    def energy(self, score: str) -> Tensor:
-        """What costs are small against: ‖Y‖², or ‖X‖²."""
-        if score == "behavior":
-            return self.problem.gram.trace()
-        return (self.problem.energy * self.scale.square()).sum()
-
-    def errors(self) -> Tensor:
-        """The rise of ‖Y − XW‖² with each removal."""
-        return torch.cat([*self.known, self.left.errors(self.ridge)])
-
-    def error(self, channels: list[int]) -> float:
-        W = self.problem.solve(columns_of(torch.tensor(channels, device=self.scale.device), self.k))
-        return self.problem.error(W, scale=self.scale)
-
-
 Watch = Callable[[int, Tensor, Tensor], None]  # who goes, who was asked, what each would cost
 
 
 def _greedy(
-    layers: Sequence[_Layer], score: str, watch: Watch | None = None
+    layers: Sequence[Layer], score: str, watch: Watch | None = None
 ) -> tuple[list[int], Tensor]:
     """The elimination itself: the order in which channels go, and what each adds to the error."""
     left = torch.ones(layers[0].n, dtype=torch.bool, device=layers[0].scale.device)
@@ -189,7 +139,7 @@ def _greedy(
     return order, sum(layer.errors() for layer in layers)
 
 
-def _eliminate(layers: Sequence[_Layer], score: str, exchanges: int, record: bool) -> Elimination:
+def _eliminate(layers: Sequence[Layer], score: str, exchanges: int, record: bool) -> Elimination:
     """The greedy path, recorded and refined as asked."""
     steps: list[Step] = []
     first = layers[0]
@@ -206,7 +156,7 @@ def _eliminate(layers: Sequence[_Layer], score: str, exchanges: int, record: boo
     )
 
 
-def _step(layer: _Layer, gone: int, ids: Tensor, costs: Tensor) -> Step:
+def _step(layer: Layer, gone: int, ids: Tensor, costs: Tensor) -> Step:
     """What is about to happen, for a notebook to draw."""
     k, left = layer.k, layer.left
     H_cc, H_c = left.row(gone)
@@ -220,7 +170,7 @@ def _step(layer: _Layer, gone: int, ids: Tensor, costs: Tensor) -> Step:
     return Step(gone, scores, cover)
 
 
-def _exchanged(layers: Sequence[_Layer], kept: tuple[int, ...], exchanges: int) -> Tensor:
+def _exchanged(layers: Sequence[Layer], kept: tuple[int, ...], exchanges: int) -> Tensor:
     """``kept`` after the best exchanges: one removed channel comes back, another one goes."""
     device, whole = layers[0].scale.device, sum(layer.energy("output") for layer in layers)
     inside = list(kept)
@@ -244,7 +194,7 @@ def _exchanged(layers: Sequence[_Layer], kept: tuple[int, ...], exchanges: int) 
     return torch.tensor(inside)
 
 
-def _costs_with(layer: _Layer, H: Tensor, back: int, channels: Tensor) -> Tensor:
+def _costs_with(layer: Layer, H: Tensor, back: int, channels: Tensor) -> Tensor:
     """What the removal of each of ``channels`` would cost if ``back`` came in again."""
     r = columns_of(torch.tensor([back], device=H.device), layer.k)
     eye = torch.eye(len(H), dtype=H.dtype, device=H.device)[:, r]  # (d, k)

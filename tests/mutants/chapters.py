@@ -5,6 +5,7 @@ from tests.mutants.mutant import Mutant
 BIORTHOGONAL = "prunekit/biorthogonal.py"
 CODING = "prunekit/coding.py"
 DELAYED = "prunekit/algebra/delayed.py"
+LAYER = "prunekit/algebra/layer.py"
 REAP = "prunekit/reap.py"
 UNIFICATION = "prunekit/unification.py"
 
@@ -71,7 +72,7 @@ CHAPTERS = [
     ),
     Mutant(
         "REAP: the ridge pulls towards zero",
-        *(REAP, "(self.problem.cross + self.ridge * self.problem.weights)", "self.problem.cross"),
+        *(LAYER, "(self.problem.cross + self.ridge * self.problem.weights)", "self.problem.cross"),
         "test_reap",
     ),
     Mutant(
@@ -102,7 +103,7 @@ CHAPTERS = [
     ),
     Mutant(
         "REAP: the output scale is forgotten",
-        *(REAP, "torch.ones_like(problem.mean_y) if scale is None else scale"),
+        *(LAYER, "torch.ones_like(problem.mean_y) if scale is None else scale"),
         "torch.ones_like(problem.mean_y)",
         "test_reap",
     ),
@@ -123,7 +124,7 @@ CHAPTERS = [
     ),
     Mutant(
         "REAP: never factorised again after dependent columns",
-        *(REAP, "if self.ridge > self.problem.ridge and", "if False and"),
+        *(LAYER, "if self.ridge > self.problem.ridge and", "if False and"),
         "test_reap_robustness",
     ),
     Mutant(
