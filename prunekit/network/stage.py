@@ -8,7 +8,7 @@ one layer says never reaches farther than the next layers; and no weight matters
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,7 @@ class Stage:
 
     def __init__(self, model: nn.Module, example: Inputs) -> None:
         self.model, self.example, self._state = model, example, _State(model.modules())
+        self._mode: AbstractContextManager = Unfused()
         modules = dict(model.named_modules())
         layers = {name: m for name, m in modules.items() if isinstance(m, LAYERS)}
         self.layers = {name: m for name, m in layers.items() if not is_depthwise(m)}
@@ -81,6 +82,8 @@ class Stage:
             script.taken.setdefault(name, []).append(values.clone())
 
         script.outputs = self._play(say, take)
+        if isinstance(self._mode, Unfused) and not self._mode.matters(self.model):
+            self._mode = nullcontext()  # which is quicker
         return script
 
     def loosened(self, script: Script) -> Script:
@@ -122,7 +125,7 @@ class Stage:
             return forward
 
         try:
-            with plain_paths(device_of(self.model)):
+            with own_dice(device_of(self.model), 0), self._mode:
                 for name, module in (*self.layers.items(), *self.passing.items()):
                     vars(module)["forward"] = actor(name, module.forward)
                 if not shifts:
