@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.nn.parameter import is_lazy
 
-__all__ = ["copied", "frozen_copy", "handed_over", "has_hooks", "undisturbed", "unwrapped"]
+__all__ = ["HOOKS", "copied", "frozen_copy", "handed_over", "has_hooks", "undisturbed", "unwrapped"]
 
 HOOKS = (  # attributes of a module; the later ones note more about the hooks in the former
     *("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"),

@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from prunekit.network.called import is_depthwise
 from prunekit.network.dice import own_dice
+from prunekit.network.given import HOOKS
 from prunekit.network.inputs import Inputs, call, device_of, flat_outputs
 from prunekit.network.layers import LAYERS
 from prunekit.network.unfused import Unfused
@@ -146,17 +147,22 @@ class _State:
     """What modules keep, and the numbers in their buffers, to be put back."""
 
     def __init__(self, modules: Iterable[nn.Module]) -> None:
-        self._kept = [(m, dict(vars(m)), dict(m._parameters), dict(m._buffers)) for m in modules]
-        buffers = (b for *_, kept in self._kept for b in kept.values() if b is not None)
+        self._kept = [(module, dict(vars(module))) for module in modules]
+        kept = [vars(module) for module, _ in self._kept]
+        # what torch keeps in dictionaries
+        self._tensors = [(d[k], dict(d[k])) for d in kept for k in ("_parameters", "_buffers")]
+        self._hooks = [(d[key], dict(d[key])) for d in kept for key in HOOKS]
+        buffers = {b for d in kept for b in d["_buffers"].values() if b is not None}
         self._values = {b: (b._version, b.clone()) for b in buffers}
 
     def restore(self) -> None:
-        for module, attributes, *both in self._kept:
-            for kept, old in zip((module._parameters, module._buffers), both, strict=True):
-                kept.clear()
-                kept.update(old)
+        for module, attributes in self._kept:
             vars(module).clear()
             vars(module).update(attributes)
+        hooks = [pair for pair in self._hooks if len(pair[0]) != len(pair[1])]
+        for kept, old in (*self._tensors, *hooks):
+            kept.clear()
+            kept.update(old)
         for buffer, (version, value) in self._values.items():
             if buffer._version != version:
                 buffer.copy_(value)
