@@ -30,7 +30,7 @@ from prunekit.algebra.layer import Layer
 from prunekit.algebra.least_squares import LeastSquares, columns_of
 from prunekit.algebra.moments import Moments
 from prunekit.algebra.statistics import Statistics
-from prunekit.biorthogonal import removal_costs
+from prunekit.biorthogonal import prices
 
 __all__ = ["eliminate", "reap"]
 
@@ -175,12 +175,12 @@ def _exchanged(layers: Sequence[Layer], kept: tuple[int, ...], exchanges: int) -
     device, whole = layers[0].scale.device, sum(layer.energy("output") for layer in layers)
     inside = list(kept)
     for _ in range(exchanges):
-        inverses = [layer.inverse(torch.tensor(inside, device=device)) for layer in layers]
+        fits = [layer.whole(torch.tensor(inside, device=device)) for layer in layers]
         best = (0.0, -1, -1)
         for back in sorted(set(range(layers[0].n)) - set(inside)):
             ids = torch.tensor([*inside, back], device=device)
-            pairs = zip(layers, inverses, strict=True)
-            costs = sum(_costs_with(layer, H, back, ids) for layer, H in pairs)
+            pairs = zip(layers, fits, strict=True)
+            costs = sum(_costs_with(layer, *fit, back, ids) for layer, fit in pairs)
             # the error falls by what ``back`` brings and rises by what ``out`` costs
             out = first_smallest(costs, whole)
             change = (costs[out] - costs[-1]).item()
@@ -194,13 +194,19 @@ def _exchanged(layers: Sequence[Layer], kept: tuple[int, ...], exchanges: int) -
     return torch.tensor(inside)
 
 
-def _costs_with(layer: Layer, H: Tensor, back: int, channels: Tensor) -> Tensor:
+def _costs_with(
+    layer: Layer, H: Tensor, W: Tensor, T: Tensor, back: int, channels: Tensor
+) -> Tensor:
     """What the removal of each of ``channels`` would cost if ``back`` came in again."""
-    r = columns_of(torch.tensor([back], device=H.device), layer.k)
+    n, k = layer.n, layer.k
+    r = columns_of(torch.tensor([back], device=H.device), k)
     eye = torch.eye(len(H), dtype=H.dtype, device=H.device)[:, r]  # (d, k)
     G_r = layer.problem.gram[:, r] + layer.ridge * eye
     # the inverse grows by a block, the reverse of a downdate: V = I_:r − H G_:r
     V = eye - H @ G_r
-    # H ← H + V (G_r: V)⁻¹ Vᵀ
-    grown = H + V @ torch.linalg.solve(G_r.T @ V, V.T)
-    return removal_costs(grown, grown @ layer.target(), channels, layer.k)
+    # H ← H + V (G_r: V)⁻¹ Vᵀ     W ← W + V (G_r: V)⁻¹ Vᵀ T     of each channel its own block
+    MV = torch.linalg.solve(G_r.T @ V, V.T)  # (k, d)
+    V_c, MV_c = V.view(n, k, k)[channels], MV.view(k, n, k).movedim(1, 0)[channels]
+    H_cc = H.view(n, k, n, k)[channels, :, channels, :] + V_c @ MV_c
+    W_c = W.view(n, k, -1)[channels] + V_c @ (MV @ T)
+    return prices(H_cc, W_c)

@@ -27,12 +27,12 @@ class Layer:
         H, T = torch.cholesky_inverse(factor), self.target()[columns]
         self.left = Delayed(H, T, W0, channels, self.k)
 
-    def inverse(self, channels: Tensor) -> Tensor:
-        """H (d, d) of these channels, zero elsewhere."""
+    def whole(self, channels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """H (d, d) and W (d, outputs) of these channels, zero elsewhere, and T: W = HT."""
         columns, H = columns_of(channels, self.k), torch.zeros_like(self.problem.gram)
         factor, self.ridge = self.problem.factorise(columns)
         H[columns[:, None], columns] = torch.cholesky_inverse(factor)
-        return H
+        return H, H @ self.target(), self.target()
 
     def target(self) -> Tensor:  # W = H (B + λW⁰)
         return (self.problem.cross + self.ridge * self.problem.weights) * self.scale

@@ -114,7 +114,7 @@ CHAPTERS = [
     ),
     Mutant(
         "exchanges: the block is taken out, not put in",
-        *(REAP, "grown = H + V @", "grown = H - V @"),
+        *(REAP, "channels, :] + V_c @ MV_c", "channels, :] - V_c @ MV_c"),
         "test_reap_exchanges",
     ),
     Mutant(
