@@ -26,6 +26,7 @@ from prunekit.pipeline.ratios import Ratios
 from prunekit.pipeline.repairs import Repair
 from prunekit.pipeline.search import FORMS, Search
 from prunekit.pipeline.trial import Trial
+from prunekit.results.whole import place_of
 
 __all__ = ["optimize_ratios"]
 
@@ -91,6 +92,7 @@ def optimize_ratios(
         "target_latency": target_latency,
     }
     _check(targets, max_error, form, criterion, step, probes)
+    file = None if file is None else place_of(file, "file")
     _, select, repair = resolve(method, repair, coefficients)
     example = check_example(example_inputs, model)
     batches = calibration_batches(calibration, example)

@@ -28,6 +28,7 @@ from prunekit.network.survey import Survey
 from prunekit.pipeline.front_to_back import Options, write_site
 from prunekit.pipeline.methods import checked
 from prunekit.pro import output_error
+from prunekit.results.whole import whole
 
 __all__ = ["Trial"]
 
@@ -155,10 +156,9 @@ class Trial:
         """Write what was measured: the file is whole at any moment."""
         if self._file is None:
             return
-        part = self._file.with_name(self._file.name + ".part")
         content = {"about": self._fingerprint, "measured": self.measured}
-        part.write_text(json.dumps(content, indent=1), "utf-8")
-        os.replace(part, self._file)
+        with whole(self._file, "file") as file:
+            file.write(json.dumps(content, indent=1).encode())
 
 
 def _name(item: tuple[Site, int]) -> str:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.results.plans import Plan, replay
+from prunekit.results.whole import whole
 
 __all__ = ["load", "read", "save"]
 
@@ -28,10 +29,12 @@ def save(result: Any, path: str | os.PathLike[str]) -> None:
 
     Raises
     ------
-    TypeError, ValueError, FileNotFoundError
-        Not such a result, a state dict of more than tensors, no such folder.
+    TypeError, ValueError
+        Not such a result, a state dict of more than tensors, a path that is no file's.
+    OSError
+        No such folder, a place that must not be written to, a disk that is full.
     """
-    plan, model, path = getattr(result, "plan", None), getattr(result, "model", None), Path(path)
+    plan, model = getattr(result, "plan", None), getattr(result, "model", None)
     if not isinstance(plan, Plan) or not isinstance(model, nn.Module):
         raise TypeError(f"result must be what prunekit.prune returned, got {type(result).__name__}")
     state = model.state_dict()
@@ -41,19 +44,8 @@ def save(result: Any, path: str | os.PathLike[str]) -> None:
             f"result.model keeps {odd[0]} in its state dict, which is no tensor: register it as a "
             "buffer, or leave it out"
         )
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"path: there is no folder {str(path.parent)!r}: create it first")
-    if path.is_dir():
-        raise ValueError(f"path {str(path)!r} is a folder: add the name of a file")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            torch.save({"plan": plan.to_json(), "state": state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole(path) as file:
+        torch.save({"plan": plan.to_json(), "state": state}, file)
 
 
 def load(fresh_model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
