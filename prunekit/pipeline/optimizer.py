@@ -69,7 +69,8 @@ def optimize_ratios(
     step : fraction of a layer's channels that one step removes
     round_to : where channels go, a multiple of this stays
     probes : how many of the calibration inputs D is measured on
-    file : where measurements are kept; an interrupted run goes on from there
+    file : where measurements are kept; an interrupted run goes on from there, if network, data and
+        options are the same, and the code of a method of your own with all that it refers to
     progress : show a progress bar with the time left
 
     Returns
