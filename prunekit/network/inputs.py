@@ -136,8 +136,10 @@ def described(value: Any) -> str:
 
 def _finite(values: Any) -> bool:
     """Whether a tensor holds no NaN and no infinite number; other objects pass."""
-    is_float = isinstance(values, Tensor) and values.is_floating_point()
-    return not is_float or bool(torch.isfinite(values).all())
+    if not isinstance(values, Tensor) or not (values.is_floating_point() or values.is_complex()):
+        return True
+    values = values.float() if values.dtype.itemsize == 1 else values  # float8 is a way to store
+    return bool(torch.isfinite(values).all())
 
 
 def _pick(batch: Any, example: Inputs) -> Inputs:

@@ -3,6 +3,7 @@
 from tests.mutants.mutant import Mutant
 
 AMOUNTS = "prunekit/pipeline/amounts.py"
+ARCHIVES = "prunekit/results/archives.py"
 BUDGET = "prunekit/pipeline/budget.py"
 BY_HAND = "prunekit/pipeline/by_hand.py"
 FILE = "prunekit/results/files.py"
@@ -183,14 +184,34 @@ BUDGETS = [
     ),
     Mutant(
         "damage is noticed",
-        *(FILE, "broken = archive.testzip()", "broken = None"),
-        "test_plans",
+        *(ARCHIVES, "broken = archive.testzip()", "broken = None"),
+        "test_hostile_files",
     ),
     Mutant(
         "nothing in a file is run",
-        *(FILE, 'map_location="cpu", weights_only=True)'),
-        'map_location="cpu", weights_only=False)',
-        "test_plans",
+        *(ARCHIVES, '        raise _foreign(where, f"it calls for'),
+        '        continue\n        raise _foreign(where, f"it calls for',
+        "test_hostile_files",
+    ),
+    Mutant(
+        "nothing is unpacked",
+        *(ARCHIVES, "if packed or room > place.stat().st_size:", "if False:"),
+        "test_hostile_files",
+    ),
+    Mutant(
+        "plans are checked as they are read",
+        *(PLANS, "                schema.check_plan(content)", "                pass"),
+        "test_hostile_files",
+    ),
+    Mutant(
+        "plans are checked on the network",
+        *(PLANS, "    schema.check_cuts(model, plan.cuts)\n", ""),
+        "test_hostile_files",
+    ),
+    Mutant(
+        "plans add biases only",
+        *(PLANS, "    schema.check_added(pruned, plan.added)\n", ""),
+        "test_hostile_files",
     ),
     Mutant(
         "another dtype is refused",
