@@ -19,10 +19,17 @@ from prunekit.results.whole import regular
 
 __all__ = ["content_of"]
 
+STORAGE = "torch.storage UntypedStorage"
 CALLS = (
-    *("collections OrderedDict", "torch.storage UntypedStorage"),
-    *("torch._utils _rebuild_tensor_v2", "torch._utils _rebuild_tensor_v3"),
+    *("collections OrderedDict", "torch._utils _rebuild_tensor_v2"),
+    "torch._utils _rebuild_tensor_v3",
 )
+STEPS = {  # of a pickle: all that torch.save needs for names, numbers and tensors
+    *("PROTO", "STOP", "GLOBAL", "BINPERSID", "REDUCE", "BUILD", "MARK", "NONE", "NEWTRUE"),
+    *("NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINUNICODE", "EMPTY_DICT", "SETITEM"),
+    *("SETITEMS", "EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"),
+    *("BINGET", "LONG_BINGET"),
+}
 
 
 def content_of(path: str | os.PathLike[str]) -> tuple[str, dict[str, Tensor]]:
@@ -79,20 +86,35 @@ def _pickle_of(file: io.BufferedReader, where: str, place: Path) -> bytes:
 
 
 def _check_calls(text: bytes, where: str) -> None:
-    """Refuse a pickle that calls for more than tensors."""
+    """Refuse a pickle that does more than put tensors together.
+
+    Kinds of storage are named, but never called: each is followed by the name of an entry.
+    """
     try:
         steps = [(code.name, argument) for code, argument, _ in pickletools.genops(text)]
     except Exception as error:  # of a damaged pickle
         raise _foreign(where, type(error).__name__) from None
+    last, kept = "", {}  # what was put on the stack, and what the pickle keeps: kinds and words
     for name, argument in steps:
-        if name == "GLOBAL":
-            module, _, called = argument.partition(" ")
-            kind = getattr(torch, called, None) if module == "torch" else None
-            if argument in CALLS or isinstance(kind, torch.dtype) or _is_storage(kind):
-                continue
-        elif name not in ("STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2"):
+        if name in ("BINPUT", "LONG_BINPUT"):
+            kept[argument] = last
             continue
-        raise _foreign(where, f"it calls for {str(argument or name):.80}")
+        found = kept.get(argument, "") if name in ("BINGET", "LONG_BINGET") else ""
+        found = "word" if name == "BINUNICODE" else found
+        if name == "GLOBAL":
+            found = _called(argument)
+        if name not in STEPS or found == "stranger" or (last == "kind" and found != "word"):
+            raise _foreign(where, f"it asks for {str(argument or name):.80}")
+        last = found
+
+
+def _called(name: str) -> str:
+    """What a pickle names: a kind of storage, a "stranger", or what may be."""
+    module, _, called = name.partition(" ")
+    found = getattr(torch, called, None) if module == "torch" else None
+    if name == STORAGE or _is_storage(found):
+        return "kind"
+    return "" if name in CALLS or isinstance(found, torch.dtype) else "stranger"
 
 
 def _is_storage(kind: Any) -> bool:
