@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.algebra.moments import Moments, check_matrix, float64
+from prunekit.network.calibration import calibration_batches
 from prunekit.network.finding import ConsumerInputs, only_consumer
 from prunekit.network.given import frozen_copy, undisturbed
-from prunekit.network.inputs import Inputs, calibration_batches
+from prunekit.network.inputs import Inputs
 from prunekit.network.layers import by_channel
 from prunekit.network.recording import record
 

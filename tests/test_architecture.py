@@ -31,6 +31,7 @@ CLASSROOM = {
     "coding",
     "network.finding",
     "network.given",
+    "network.calibration",
     "network.inputs",
     "network.recording",
     "network.widths",

@@ -95,13 +95,12 @@ class LeastSquares:
         Where that has none in float64 (dead or duplicate columns, fewer samples than columns), λ is
         raised by 1e-10 of the mean of diag(G), which shares the weight of twins.
         """
-        G = self.gram if columns is None else self.gram[columns][:, columns]
-        eye = torch.eye(len(G), dtype=G.dtype, device=G.device)
-        factor, failed = torch.linalg.cholesky_ex(G + self.ridge * eye)
+        G = self.gram if columns is None else self.gram[columns[:, None], columns]
+        factor, failed = torch.linalg.cholesky_ex(_raised(G, self.ridge))
         if not failed and factor.diagonal().min() ** 2 >= 0.1 * SINGULAR * G.diagonal().max():
             return factor, self.ridge
         damping = self.ridge + SINGULAR * G.diagonal().mean().clamp(min=1e-100).item()
-        return torch.linalg.cholesky(G + damping * eye), damping
+        return torch.linalg.cholesky(_raised(G, damping)), damping
 
     def inverse(self, columns: Tensor | None = None) -> Tensor:
         """H = (G + λI)⁻¹ of the given columns (all of them by default), see `factorise`."""
@@ -157,6 +156,13 @@ class Unexplained:
         G_c = self.G[:, c].clone()
         self.R -= G_c @ solved[:, :outputs]
         self.G -= G_c @ solved[:, outputs:]
+
+
+def _raised(G: Tensor, ridge: float) -> Tensor:
+    """G + λI."""
+    raised = G.clone()
+    raised.diagonal().add_(ridge)
+    return raised
 
 
 def columns_of(channels: Tensor, block_size: int) -> Tensor:

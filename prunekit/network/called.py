@@ -38,8 +38,8 @@ def called_layers(model: nn.Module, example: Inputs) -> dict[str, int]:
 
 
 def is_depthwise(layer: nn.Module) -> bool:
-    """Whether each channel is filtered on its own: such a layer only passes channels on."""
-    return groups_of(layer) > 1 and layer.groups == layer.in_channels == layer.out_channels
+    """Whether each channel is filtered on its own, once or more: a layer that passes them on."""
+    return groups_of(layer) > 1 and layer.groups == layer.in_channels
 
 
 def shared_weights(modules: Iterable[nn.Module]) -> set[nn.Parameter]:

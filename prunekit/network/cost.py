@@ -1,18 +1,24 @@
 """What a network costs: multiply-accumulates, parameters, seconds."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from statistics import median
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import (
+    FlopCounterMode,
+    flop_registry,
+    register_flop_formula,
+    sdpa_flop_count,
+)
 
 from prunekit.network.given import undisturbed
 from prunekit.network.inputs import call, check_example, first_pass, map_tensors
+from prunekit.network.unfused import Unfused
 
 __all__ = [
     "Latency",
@@ -23,13 +29,46 @@ __all__ = [
     "take_turns",
 ]
 
+Shape = Sequence[int]
+
+
+def _mkldnn_rnn(taken: Shape, to_gates: Shape, from_state: Shape, *_: Any, **__: Any) -> int:
+    """FLOPs of one recurrent layer; taken (steps, samples, features)."""
+    return 2 * prod(taken[:-1]) * (prod(to_gates) + prod(from_state))
+
+
+def _cudnn_rnn(taken: Shape, weights: Sequence[Shape], *_: Any, **__: Any) -> int:
+    """FLOPs of all layers and directions; biases are vectors."""
+    return 2 * prod(taken[:-1]) * sum(prod(shape) for shape in weights if len(shape) > 1)
+
+
+def _bilinear(taken: Shape, weight: Shape, *_: Any, **__: Any) -> int:
+    return 2 * taken[0] * prod(weight)
+
+
+def _attention(query: Shape, key: Shape, value: Shape, *_: Any, **__: Any) -> int:
+    return sdpa_flop_count(query, key, value)
+
+
+aten = torch.ops.aten
+FORMULAS = {  # of fused layers that torch's counter does not know, in FLOPs
+    aten.mkldnn_rnn_layer: _mkldnn_rnn,
+    aten._cudnn_rnn: _cudnn_rnn,
+    aten._trilinear: _bilinear,
+    aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+}
+for _operation, _formula in FORMULAS.items():
+    if _operation not in flop_registry:
+        register_flop_formula(_operation)(_formula)
+
 
 @undisturbed
 def count_macs(model: nn.Module, example_inputs: Any) -> int:
     """Multiply-accumulates of one forward pass at batch size 1.
 
-    Counted by ``torch.utils.flop_counter`` (2 of its FLOPs are 1 MAC): convolutions, linear layers
-    and matrix products; additions, batch norms and activations count nothing.
+    Counted by ``torch.utils.flop_counter`` (2 of its FLOPs are 1 MAC), with formulas for what that
+    does not know: convolutions, linear, bilinear and recurrent layers, and matrix products, those
+    of attention among them; additions, batch norms and activations count nothing.
     """
     return _counted(model, example_inputs).get_total_flops() // 2
 
@@ -51,23 +90,12 @@ def _counted(model: nn.Module, example_inputs: Any) -> FlopCounterMode:
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with _no_shortcuts(), FlopCounterMode(display=False) as counter:
+        with Unfused(), FlopCounterMode(display=False) as counter:
             first_pass(model, inputs)
     finally:
         for module, training in modes:
             module.training = training
     return counter
-
-
-@contextmanager
-def _no_shortcuts() -> Iterator[None]:
-    """Without the fused attention of `nn.TransformerEncoderLayer`, which the counter cannot see."""
-    usual = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(usual)
 
 
 def count_params(model: nn.Module) -> int:

@@ -10,13 +10,14 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.nn.parameter import is_lazy
 
-__all__ = ["copied", "frozen_copy", "has_hooks", "undisturbed", "unwrapped"]
+__all__ = ["HOOKS", "copied", "frozen_copy", "handed_over", "has_hooks", "undisturbed", "unwrapped"]
 
 HOOKS = (  # attributes of a module; the later ones note more about the hooks in the former
     *("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"),
@@ -149,6 +150,20 @@ def _copied(model: nn.Module, hooks: Callable[[Any], Any]) -> nn.Module:
         ) from error
 
 
+_own: WeakSet[nn.Module] = WeakSet()  # copies that no user has seen
+
+
 def frozen_copy(model: nn.Module, hooks: bool = False) -> nn.Module:
-    """A deep copy in eval mode that needs no gradients; the network given stays as it is."""
-    return copied(model, hooks).eval().requires_grad_(False)
+    """A deep copy in eval mode that needs no gradients; the network given stays as it is.
+
+    A copy of a copy has its hooks, which the network's own code has set since.
+    """
+    copy = copied(model, hooks or model in _own).eval().requires_grad_(False)
+    _own.add(copy)
+    return copy
+
+
+def handed_over(model: nn.Module) -> nn.Module:
+    """A copy that is the user's from now on: what hooks it then has, it has from them."""
+    _own.discard(model)
+    return model

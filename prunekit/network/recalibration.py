@@ -7,9 +7,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from tqdm.auto import tqdm
 
+from prunekit.network.calibration import calibration_batches
 from prunekit.network.given import copied, undisturbed
 from prunekit.network.inputs import (
-    calibration_batches,
     check_example,
     device_of,
     first_pass,
@@ -47,7 +47,7 @@ def recalibrate_batchnorm(
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     momenta = [norm.momentum for norm in norms]
     example = None if example_inputs is None else check_example(example_inputs, model)
-    batches = calibration_batches(calibration, example)
+    batches = calibration_batches(calibration, example, model)
     model.eval()
     for norm in norms:
         norm.reset_running_stats()

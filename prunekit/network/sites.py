@@ -1,6 +1,7 @@
 """A place where a network can be pruned, as data."""
 
 from dataclasses import dataclass
+from math import gcd, lcm
 
 from torch import Tensor
 
@@ -65,3 +66,9 @@ class Site:
     def consumers(self) -> tuple[str, ...]:
         """Names of the layers that take these channels, in the order of the forward pass."""
         return tuple(dict.fromkeys(inputs.name for inputs in self.consumer_inputs))
+
+    def multiple(self, of: int) -> int:
+        """How many channels are a multiple of ``of`` in every layer that makes them."""
+        made = [cut for cut in self.cuts if cut.side == "out" and cut.module in self.producers]
+        sizes = [len(cut.indices[0]) for cut in made] or [1]  # of a channel, in each layer
+        return lcm(*(of // gcd(of, size) for size in sizes))

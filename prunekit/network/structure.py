@@ -150,7 +150,10 @@ class Structure:
                     "torch.nn.utils.remove_weight_norm, remove_spectral_norm or prune.remove"
                 )
             if name in consumers and not is_plain(layer):
-                return f"{name} is a {type(layer).__name__} with a forward of its own"
+                return (
+                    f"{name} is a {type(layer).__name__} whose forward() is not XW + b of its "
+                    "weight: put a plain layer with the weights that it uses in its place"
+                )
             if layer.weight in self.shared:
                 return f"{name} shares its weights with another layer"
             if name in self.read:

@@ -25,8 +25,8 @@ __all__ = ["check_cut", "differs", "verified"]
 Check = Callable[[Sequence[Site]], str | None]
 
 DIFFERENT = (
-    "removing channels does not act as silencing them (a norm or softmax over channels, or an "
-    "operation that hides where they go)"
+    "removing channels does not act as silencing them: a norm, softmax or shuffle sees how many "
+    "there are; a batch norm, or an order of its own for each channel, would let them go"
 )
 OUTPUTS = "its channels are outputs of the network"
 
@@ -128,10 +128,15 @@ def _on_stage(stage: Stage, script: Script, cuts: surgery.Indices) -> str | None
             surgery.cut_out(stage.model, cuts)
             outputs = stage.play(lambda n, i: rest(n, "out", script.given[n][i]).clone(), take)
     except Exception as error:  # any failure of foreign code means: leave this site alone
-        return f"the network fails without a channel ({type(error).__name__}: {error})"[:160]
+        return _failing(error)
     if any(differs(a, b) for a, b in zip(outputs, script.outputs, strict=True)):
         return OUTPUTS
     return DIFFERENT if wrong else None
+
+
+def _failing(error: Exception) -> str:
+    said = f"{type(error).__name__}: {str(error).partition(chr(10))[0]:.90}"
+    return f"the network fails without a channel ({said}): let forward() take sizes from its layers"
 
 
 def _in_earnest(model: nn.Module, example: Inputs, gone: dict[Site, list[int]]) -> str | None:
@@ -149,7 +154,7 @@ def _in_earnest(model: nn.Module, example: Inputs, gone: dict[Site, list[int]]) 
     try:
         cut = answers(surgery.cut_out, cuts)
     except Exception as error:
-        return f"the network fails without a channel ({type(error).__name__}: {error})"[:160]
+        return _failing(error)
     if [t.shape for t in silent] != [t.shape for t in cut]:
         return OUTPUTS
     different = any(differs(c, s, i) for c, s, i in zip(cut, silent, intact, strict=True))

@@ -66,14 +66,14 @@ def check_round_to(round_to: object) -> int:
     return int(round_to)
 
 
-def rounded_up(keep: int, channels: int, round_to: int) -> int:
-    """The next multiple of ``round_to`` channels, and never more than there are."""
-    return min(channels, -(-keep // round_to) * round_to)
+def keep_count(site: Site, ratio: float, round_to: int = 1) -> int:
+    """Channels that stay at one site: at least one, else the nearest whole number (halves up).
 
-
-def keep_count(channels: int, ratio: float, round_to: int = 1) -> int:
-    """Channels that stay at one site: at least one, else the nearest whole number (halves up)."""
-    return rounded_up(max(1, channels - int(ratio * channels + 0.5)), channels, round_to)
+    Rounded up to a multiple of ``round_to`` in its layers, and never more than there are.
+    """
+    n, multiple = site.channels, site.multiple(round_to)
+    keep = max(1, n - int(ratio * n + 0.5))
+    return min(n, -(-keep // multiple) * multiple)
 
 
 def keep_counts(sites: Sequence[Site], pruning_ratio: Ratio, round_to: int = 1) -> dict[Site, int]:
@@ -81,11 +81,11 @@ def keep_counts(sites: Sequence[Site], pruning_ratio: Ratio, round_to: int = 1) 
 
     ``pruning_ratio`` is one ratio for all, or a dict by site name; names may be patterns
     (``layer1.*``), the first that matches counts, and sites without a match keep everything.
-    Where channels go, a multiple of ``round_to`` stays.
+    Where channels go, layers keep a multiple of ``round_to``.
     """
     if not isinstance(pruning_ratio, Mapping):
         ratio = check_ratio(pruning_ratio)
-        return {site: keep_count(site.channels, ratio, round_to) for site in sites}
+        return {site: keep_count(site, ratio, round_to) for site in sites}
     if not all(isinstance(pattern, str) for pattern in pruning_ratio):
         raise TypeError(f"pruning_ratio must map site names to ratios, got {list(pruning_ratio)}")
     ratios = {
@@ -102,7 +102,7 @@ def keep_counts(sites: Sequence[Site], pruning_ratio: Ratio, round_to: int = 1) 
     def ratio_of(site: Site) -> float:
         return next((r for pattern, r in ratios.items() if fnmatchcase(site.name, pattern)), 0.0)
 
-    return {site: keep_count(site.channels, ratio_of(site), round_to) for site in sites}
+    return {site: keep_count(site, ratio_of(site), round_to) for site in sites}
 
 
 def widths_of(sites: Sequence[Site], pruning_ratio: Ratio, round_to: int = 1) -> dict[Site, int]:

@@ -8,15 +8,16 @@ from typing import Any
 from torch import nn
 
 from prunekit import pro
+from prunekit.network.calibration import calibration_batches
 from prunekit.network.finding import find_sites, ignored_names
 from prunekit.network.given import frozen_copy, undisturbed
 from prunekit.network.inputs import (
     Inputs,
-    calibration_batches,
     check_example,
     map_tensors,
     tensors,
 )
+from prunekit.network.sites import Site
 from prunekit.pipeline.amounts import check_round_to, prunable_sites
 from prunekit.pipeline.budget import budget_of
 from prunekit.pipeline.front_to_back import Options, layers_to_bias
@@ -96,13 +97,12 @@ def optimize_ratios(
     file = None if file is None else place_of(file, "file")
     _, select, repair = resolve(method, repair, coefficients)
     example = check_example(example_inputs, model)
-    batches = calibration_batches(calibration, example)
+    batches = calibration_batches(calibration, example, model)
     skip = ignored_names(model, ignored_layers)
     sites = prunable_sites(find_sites(model, example, skip, prune_residual=prune_residual))
     model = frozen_copy(model)
     order = list(layers_to_refit(model, example, skip))
-    channels = {site: site.channels for site in sites}
-    levels = pro.levels_of(channels, step, check_round_to(round_to))
+    levels = _levels(sites, step, check_round_to(round_to))
     targets = targets if max_error is None else targets | {"target_macs": 1.0}
     biased = layers_to_bias(model, order, repair)
     budget = budget_of(model, example, sites, targets, biased, levels, progress)
@@ -123,6 +123,11 @@ def optimize_ratios(
     }
     spent = budget.measure(widths) if max_error is None else budget.cost(widths)
     return Ratios(widths, curves, trace, trial.error(widths), spent, budget.full, budget.unit)
+
+
+def _levels(sites: Sequence[Site], step: float, round_to: int) -> dict[Site, list[int]]:
+    """The widths that are tried; ``round_to`` counts channels of layers, not of sites."""
+    return {s: pro.levels_of({s: s.channels}, step, s.multiple(round_to))[s] for s in sites}
 
 
 def _check(

@@ -12,11 +12,12 @@ from typing import Any
 from torch import nn
 
 from prunekit.network import surgery
+from prunekit.network.calibration import calibration_batches
 from prunekit.network.called import called_layers, shared_weights
 from prunekit.network.cost import count_macs, count_params
 from prunekit.network.finding import find_sites, ignored_names
-from prunekit.network.given import frozen_copy, undisturbed
-from prunekit.network.inputs import Inputs, calibration_batches, check_example
+from prunekit.network.given import frozen_copy, handed_over, undisturbed
+from prunekit.network.inputs import Inputs, check_example
 from prunekit.network.marking import Marker, read_elsewhere
 from prunekit.network.sites import Site
 from prunekit.network.stage import Stage
@@ -156,7 +157,7 @@ def prune(
     check_amount(**amounts, channels=channels, round_to=round_to)
     name, select, repair = resolve(method, repair, coefficients)
     example = check_example(example_inputs, model)
-    batches = calibration_batches(calibration, example)
+    batches = calibration_batches(calibration, example, model)
     sites = find_sites(model, example, ignored_layers, prune_residual=prune_residual)
     prunable = prunable_sites(sites)
     original, pruned = frozen_copy(model), frozen_copy(model)
@@ -186,7 +187,7 @@ def prune(
     rows = [_row(site, outcomes.get(site)) for site in sites]
     report = _report(original, pruned, example, rows, method=name, repair=repair.name)
     _restore_flags(model, pruned)
-    return PruningResult(pruned, report, plan_of(model, pruned, rows, cuts))
+    return PruningResult(handed_over(pruned), report, plan_of(model, pruned, rows, cuts))
 
 
 def layers_to_refit(model: nn.Module, example: Inputs, skip: set[str]) -> dict[str, int]:

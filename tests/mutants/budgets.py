@@ -26,7 +26,7 @@ BUDGETS = [
     ),
     Mutant(
         "one channel stays",
-        *(AMOUNTS, "rounded_up(max(1, channels", "rounded_up(max(0, channels"),
+        *(AMOUNTS, "keep = max(1, n", "keep = max(0, n"),
         "test_channels",
     ),
     Mutant(

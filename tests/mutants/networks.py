@@ -125,7 +125,7 @@ NETWORKS = [
     ),
     Mutant(
         "ratios: channels that stay are rounded up",
-        *(AMOUNTS, "channels - int(ratio * channels + 0.5)", "channels - int(ratio * channels)"),
+        *(AMOUNTS, "n - int(ratio * n + 0.5)", "n - int(ratio * n)"),
         "test_channels",
     ),
     Mutant(

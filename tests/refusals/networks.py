@@ -112,7 +112,7 @@ EXAMPLES = [  # example_inputs, message
     (ONE.double(), r"float64.*parameters are torch.float32: convert.*\.to\(torch.float32\)"),
     (ONE[:, :2], r"\(1, 2, 8, 8\).*expected input.* to have 3 channels"),
     ((ONE, ONE), r"a tuple \(a tensor .*, a tensor .*\)"),
-    ({"x": ONE}, r"a dict \{'x': a tensor .*unexpected keyword"),
+    ({"x": ONE}, r"a dict \{'x': a tensor .*its forward\(\) takes \(input\), by name"),
     (ONE.numpy(), r"got a ndarray of shape \(1, 3, 8, 8\).*torch.from_numpy"),
     ([ONE.numpy()], "got a tuple .*ndarray"),
     (((ONE, ONE), LABELS), "must be a tensor, a tuple of tensors"),
