@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.nn.parameter import is_lazy
 
+from prunekit.algebra.arguments import dense
+
 __all__ = ["HOOKS", "copied", "frozen_copy", "handed_over", "has_hooks", "undisturbed", "unwrapped"]
 
 HOOKS = (  # attributes of a module; the later ones note more about the hooks in the former
@@ -38,7 +40,7 @@ def unwrapped(model: nn.Module, argument: str = "model") -> nn.Module:
     ------
     TypeError, ValueError
         No network, or one that cannot be pruned as it is: scripted, quantised, with lazy layers
-        that have no weights yet, without memory ("meta"), or wrapped further inside.
+        that have no weights yet, without memory ("meta"), sparse, or wrapped further inside.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"{argument} must be a torch.nn.Module, got {type(model).__name__}")
@@ -73,6 +75,7 @@ def unwrapped(model: nn.Module, argument: str = "model") -> nn.Module:
                     f"{where} is on the meta device, without numbers: load its weights first, with "
                     "model.to_empty(device='cpu') and load_state_dict"
                 )
+            dense(tensor, where, real=False)
     return model
 
 

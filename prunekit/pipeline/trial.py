@@ -61,6 +61,11 @@ class Trial:
         self._survey = Survey(self.original, wanted, batches, maps)
         self._paths: dict[Site, tuple[Statistics, Elimination]] = {}
         self._outputs_before = [self._outputs(self.original, batch) for batch in probes]  # z₀
+        if not any(self._outputs_before):
+            raise ValueError(
+                "model gives no tensors, so there is no error of its outputs: let forward() return "
+                "them"
+            )
         about = "" if file is None else self._about()
         self.measured = Measurements(file, about, answers(self._outputs_before))
 

@@ -70,7 +70,11 @@ def load(fresh_model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
         already pruned.
     """
     plan, state = _read(path)
-    pruned = replay(unwrapped(fresh_model, "fresh_model"), plan)
+    fresh_model = unwrapped(fresh_model, "fresh_model")
+    try:
+        pruned = replay(fresh_model, plan)
+    except ValueError as error:
+        raise ValueError(f"fresh_model does not go with path {str(path)!r}: {error}") from None
     for name, value in pruned.state_dict().items():
         if name in state and value.dtype != state[name].dtype:
             raise ValueError(

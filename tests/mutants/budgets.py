@@ -31,7 +31,7 @@ BUDGETS = [
     ),
     Mutant(
         "a ratio that matches no site is refused",
-        *(AMOUNTS, "if not any(fnmatchcase(site.name, pattern) for site in sites):", "if False:"),
+        *(AMOUNTS, "if not hits:", "if False:"),
         "test_refusals",
     ),
     Mutant(
