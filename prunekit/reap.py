@@ -24,6 +24,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from prunekit.algebra.arguments import finite, flag, one_of, optional, takes, whole
 from prunekit.algebra.choice import first_smallest
 from prunekit.algebra.elimination import Elimination, Step
 from prunekit.algebra.layer import Layer
@@ -35,6 +36,16 @@ from prunekit.biorthogonal import prices
 __all__ = ["eliminate", "reap"]
 
 
+SCORE, EXCHANGES = one_of("output", "behavior"), whole(0)
+
+
+@takes(
+    block_size=whole(1),
+    output_scale=optional(finite),
+    score=SCORE,
+    exchanges=EXCHANGES,
+    record=flag,
+)
 def eliminate(
     moments: Moments,
     block_size: int = 1,
@@ -84,17 +95,17 @@ def eliminate(
     """
     problem = LeastSquares.from_moments(moments, weights, bias, centered=centered, ridge=ridge)
     d, outputs = problem.cross.shape
-    if block_size < 1 or d % block_size:
+    if d % block_size:
         raise ValueError(f"block_size must divide the {d} columns of X, got {block_size}")
     if output_scale is not None and tuple(output_scale.shape) != (outputs,):
         raise ValueError(
             f"output_scale must have {outputs} numbers, one per output, "
             f"got {tuple(output_scale.shape)}"
         )
-    _check(score, exchanges)
     return _eliminate([Layer(problem, block_size, output_scale)], score, exchanges, record)
 
 
+@takes(score=SCORE, exchanges=EXCHANGES, record=flag)
 def reap(
     site: Statistics, *, score: str = "output", exchanges: int = 0, record: bool = False
 ) -> Elimination:
@@ -102,16 +113,8 @@ def reap(
 
     For other options than the defaults: ``method=functools.partial(reap, exchanges=20)``.
     """
-    _check(score, exchanges)
     layers = [Layer(c.problem, c.block_size, c.output_scale) for c in site.consumers]
     return _eliminate(layers, score, exchanges, record)
-
-
-def _check(score: str, exchanges: int) -> None:
-    if score not in ("output", "behavior"):
-        raise ValueError(f"score must be 'output' or 'behavior', got {score!r}")
-    if exchanges < 0:
-        raise ValueError(f"exchanges must be 0 or more, got {exchanges}")
 
 
 Watch = Callable[[int, Tensor, Tensor], None]  # who goes, who was asked, what each would cost

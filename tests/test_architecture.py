@@ -43,6 +43,7 @@ CLASSROOM = {
     "reap",
     "results.frames",
     "results.report",
+    "results.whole",
     "unification",
 }
 PURE = ("algebra", STORY)  # arrays in, arrays out

@@ -155,7 +155,9 @@ def test_round_numbers_by_layer_and_within_a_budget():
         assert all(len(kept) % 4 == 0 for kept in result.plan.values()) and result.plan
         budget = target if isinstance(target, int) else target * full
         assert result.report.macs_after <= budget
-    with pytest.raises(ValueError, match=r"to multiples of 8 keeps between [\d,]+ and [\d,]+ MACs"):
+    with pytest.raises(
+        ValueError, match=r"to multiples of round_to=8 keeps between [\d,]+ and [\d,]+ MACs"
+    ):
         prune(wide(), target_macs=0.05, round_to=8)
 
 
@@ -170,10 +172,10 @@ def test_ratios_of_the_optimizer_are_round_too():
 @pytest.mark.parametrize(
     ("kwargs", "error", "message"),
     [
-        ({"round_to": 0}, ValueError, "1 or more channels"),
-        ({"round_to": -8}, ValueError, "1 or more channels"),
-        ({"round_to": 8.0}, TypeError, "whole number of channels"),
-        ({"round_to": True}, TypeError, "whole number of channels"),
+        ({"round_to": 0}, ValueError, "round_to must be 1 or more"),
+        ({"round_to": -8}, ValueError, "round_to must be 1 or more"),
+        ({"round_to": 8.0}, TypeError, "round_to must be a whole number"),
+        ({"round_to": True}, TypeError, "round_to must be a whole number"),
         (
             {"round_to": 64},
             ValueError,

@@ -10,10 +10,12 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from prunekit.algebra.arguments import finite, flag, kind, number, optional, takes
 from prunekit.algebra.moments import Moments
 
-__all__ = ["LeastSquares", "Unexplained", "columns_of"]
+__all__ = ["RIDGE", "LeastSquares", "Unexplained", "columns_of"]
 
+RIDGE = number(0, most=1e12, of="relative to the diagonal of G")
 SINGULAR = 1e-10  # what counts as zero beside the energy of a column of X
 
 
@@ -41,6 +43,13 @@ class LeastSquares:
     count: int | Tensor
 
     @classmethod
+    @takes(
+        moments=kind(Moments, words="prunekit.Moments"),
+        weights=optional(finite),
+        bias=optional(finite),
+        centered=flag,
+        ridge=RIDGE,
+    )
     def from_moments(
         cls,
         moments: Moments,
@@ -51,8 +60,6 @@ class LeastSquares:
         ridge: float = 1e-5,
     ) -> "LeastSquares":
         """The problem of ``moments``; ``ridge`` is relative to the mean of diag(G)."""
-        if not 0 <= ridge < float("inf"):
-            raise ValueError(f"ridge must be 0 or more (relative to mean diag(G)), got {ridge}")
         if not torch.as_tensor(moments.count).any():
             raise ValueError("moments are empty: call update(X, Y) first")
         d, outputs = moments.scatter_xy.shape
@@ -62,6 +69,8 @@ class LeastSquares:
             raise ValueError(
                 f"weights must be (d, outputs) = ({d}, {outputs}), got {tuple(W0.shape)}"
             )
+        if tuple(b0.shape) != (outputs,):
+            raise ValueError(f"bias must have {outputs} numbers, got {tuple(b0.shape)}")
         if centered:
             G, B, yy = moments.scatter_xx, moments.scatter_xy, moments.scatter_yy
             mean_x, mean_y = moments.mean_x, moments.mean_y

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.utils.flop_counter import (
     FlopCounterMode,
     flop_registry,
@@ -16,6 +17,7 @@ from torch.utils.flop_counter import (
     sdpa_flop_count,
 )
 
+from prunekit.algebra.arguments import kind, takes, whole
 from prunekit.network.given import undisturbed
 from prunekit.network.inputs import call, check_example, first_pass, map_tensors
 from prunekit.network.unfused import Unfused
@@ -62,6 +64,16 @@ for _operation, _formula in FORMULAS.items():
         register_flop_formula(_operation)(_formula)
 
 
+def _network(model: object, name: str) -> None:
+    """A network whose parameters are there, of whatever kind they are."""
+    kind(nn.Module, words="a torch.nn.Module")(model, name)
+    if any(map(is_lazy, model.parameters())):
+        raise ValueError(f"{name} is lazy and has no weights yet: call it once, then ask again")
+
+
+MOST = 1_000_000  # passes: no machine needs more to be timed
+
+
 @undisturbed
 def count_macs(model: nn.Module, example_inputs: Any) -> int:
     """Multiply-accumulates of one forward pass at batch size 1.
@@ -86,7 +98,8 @@ def macs_by_layer(model: nn.Module, example_inputs: Any) -> dict[str, int]:
 @torch.no_grad()
 def _counted(model: nn.Module, example_inputs: Any) -> FlopCounterMode:
     """The counter after one forward pass of one sample."""
-    inputs = map_tensors(lambda value: value[:1], check_example(example_inputs, model))
+    example = check_example(example_inputs, model)
+    inputs = map_tensors(lambda value: value[:1] if value.ndim else value, example)
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -100,6 +113,7 @@ def _counted(model: nn.Module, example_inputs: Any) -> FlopCounterMode:
 
 def count_params(model: nn.Module) -> int:
     """Numbers that training adjusts: elements of all parameters, shared ones once."""
+    _network(model, "model")
     return sum(p.numel() for p in model.parameters())
 
 
@@ -115,6 +129,7 @@ class Latency:
         return f"{1e3 * self.median:.1f} ms ({1e3 * self.low:.1f} to {1e3 * self.high:.1f})"
 
 
+@takes(model=_network, repeats=whole(1, MOST), warmup=whole(0, MOST))
 def measure_latency(
     model: nn.Module, example_inputs: Any, *, repeats: int = 30, warmup: int = 5
 ) -> Latency:
@@ -136,15 +151,17 @@ def take_turns(
     models: Sequence[nn.Module], example_inputs: Any, *, repeats: int = 30, warmup: int = 5
 ) -> list[Latency]:
     """`measure_latency` of several networks, pass by pass in turn, so that they can be compared."""
-    if repeats < 1 or warmup < 0:
-        raise ValueError(f"repeats must be 1 or more, warmup 0 or more, got {repeats}, {warmup}")
     inputs = [check_example(example_inputs, model) for model in models]
     on_gpu = any(p.is_cuda for model in models for p in model.parameters())
-    modes = [(module, module.training) for model in models for module in model.modules()]
+    every = [module for model in models for module in model.modules()]
+    modes = [(module, module.training) for module in every if hasattr(module, "training")]
     seconds: list[list[float]] = [[] for _ in models]
     for model in models:
-        model.eval()
+        if hasattr(model, "training"):  # frozen scripts have no modes
+            model.eval()
     try:
+        for model, example in zip(models, inputs, strict=True):
+            first_pass(model, example)  # or an error in the terms of the caller
         for _ in range(warmup + repeats):
             for model, example, times in zip(models, inputs, seconds, strict=True):
                 start = time.perf_counter()

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.nn.parameter import is_lazy
 
+from prunekit.algebra.arguments import dense
+
 __all__ = ["HOOKS", "copied", "frozen_copy", "handed_over", "has_hooks", "undisturbed", "unwrapped"]
 
 HOOKS = (  # attributes of a module; the later ones note more about the hooks in the former
@@ -27,27 +29,31 @@ HOOKS = (  # attributes of a module; the later ones note more about the hooks in
 QUANTISED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
+def unwrapped(model: nn.Module, argument: str = "model") -> nn.Module:
     """The network inside DataParallel, DistributedDataParallel and torch.compile's wrapper.
+
+    Parameters
+    ----------
+    argument : the name that it came under, for messages
 
     Raises
     ------
     TypeError, ValueError
         No network, or one that cannot be pruned as it is: scripted, quantised, with lazy layers
-        that have no weights yet, without memory ("meta"), or wrapped further inside.
+        that have no weights yet, without memory ("meta"), sparse, or wrapped further inside.
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+        raise TypeError(f"{argument} must be a torch.nn.Module, got {type(model).__name__}")
     while _is_wrapper(model):
         kind = "torch.compile" if hasattr(model, "_orig_mod") else type(model).__name__
         warnings.warn(
-            f"model is wrapped by {kind}: prunekit works on the network inside, and gives back a "
-            "plain one; wrap that again",
+            f"{argument} is wrapped by {kind}: prunekit works on the network inside, and gives "
+            "back a plain one; wrap that again",
             stacklevel=4,
         )
         model = model._orig_mod if hasattr(model, "_orig_mod") else model.module
     for name, module in model.named_modules():
-        where = f"model.{name}" if name else "model"
+        where = f"{argument}.{name}" if name else argument
         if isinstance(module, torch.jit.ScriptModule):
             raise TypeError(f"{where} is scripted: prune the plain network, script it afterwards")
         if type(module).__module__.startswith(QUANTISED):
@@ -69,6 +75,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
                     f"{where} is on the meta device, without numbers: load its weights first, with "
                     "model.to_empty(device='cpu') and load_state_dict"
                 )
+            dense(tensor, where, real=False)
     return model
 
 

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from prunekit.algebra.arguments import dense
+
 Inputs = Tensor | tuple[Tensor, ...] | dict[str, Tensor]
 
 
@@ -85,13 +87,20 @@ def check_example(example_inputs: Any, model: nn.Module) -> Inputs:
             f"as one call of the model takes them, got {described(example_inputs)}"
             f"{as_tensor(example_inputs)}"
         )
+    for place, value in tensors(example_inputs).items():
+        dense(value, f"example_inputs{place}", real=False)
     if any(not len(value) for value in values if value.ndim) or not all(map(_finite, values)):
         raise ValueError("example_inputs must hold at least one sample of finite numbers")
+    check_numbers(model)
+    device = device_of(model)
+    return map_tensors(lambda value: plain(value).to(device), example_inputs)
+
+
+def check_numbers(model: nn.Module) -> None:
+    """Refuse a network with NaN or infinite weights."""
     bad = [name for name, p in model.state_dict().items() if not _finite(p)]
     if bad:
         raise ValueError(f"model has NaN or infinite numbers in {', '.join(bad[:3])}")
-    device = device_of(model)
-    return map_tensors(lambda value: plain(value).to(device), example_inputs)
 
 
 def plain(value: Tensor) -> Tensor:
@@ -99,8 +108,11 @@ def plain(value: Tensor) -> Tensor:
     return value.clone() if value.is_inference() else value.detach()
 
 
-def first_pass(model: nn.Module, example: Inputs) -> Any:
-    """The network's output, or an error in the terms of the caller where there is none."""
+def first_pass(model: nn.Module, example: Inputs, name: str = "example_inputs") -> Any:
+    """The network's output, or an error in the terms of the caller where there is none.
+
+    ``name`` is that of the argument that the input came from.
+    """
     try:
         return call(model, example)
     except Exception as error:
@@ -116,7 +128,7 @@ def first_pass(model: nn.Module, example: Inputs) -> Any:
         if isinstance(example, dict):
             cure = f"its forward() takes {inspect.signature(model.forward)}, by name or as one dict"
         raise ValueError(
-            f"model cannot take example_inputs, {described(example)} "
+            f"model cannot take {name}, {described(example)} "
             f"({type(error).__name__}: {str(error).partition(chr(10))[0]:.300}); {cure}"
         ) from error
 
@@ -132,6 +144,8 @@ def as_tensor(value: Any) -> str:
 
 def described(value: Any) -> str:
     """What somebody gave, in words: types, shapes and dtypes."""
+    if isinstance(value, Tensor) and value.is_nested:
+        return "a nested tensor"
     if isinstance(value, Tensor):
         return f"a tensor {tuple(value.shape)} of {value.dtype}"
     if isinstance(value, dict):
@@ -145,5 +159,9 @@ def described(value: Any) -> str:
 
 def _finite(values: Any) -> bool:
     """Whether a tensor holds no NaN and no infinite number; other objects pass."""
-    is_float = isinstance(values, Tensor) and values.is_floating_point()
-    return not is_float or bool(torch.isfinite(values).all())
+    if not isinstance(values, Tensor) or not (values.is_floating_point() or values.is_complex()):
+        return True
+    if values.layout != torch.strided or values.is_meta:
+        return True  # refused, or not, elsewhere
+    values = values.float() if values.dtype.itemsize == 1 else values  # float8 is a way to store
+    return bool(torch.isfinite(values).all())

@@ -1,13 +1,21 @@
 """A place where a network can be pruned, as data."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from math import gcd, lcm
 
 from torch import Tensor
 
 from prunekit.network.surgery import Cut
 
-__all__ = ["ConsumerInputs", "Site"]
+__all__ = ["ConsumerInputs", "Site", "matching"]
+
+
+def matching(pattern: str, names: Iterable[str]) -> list[str]:
+    """The names that a pattern (``layer1.*``) means; one that is a name itself means that alone."""
+    names = list(names)
+    return [pattern] if pattern in names else [n for n in names if fnmatchcase(n, pattern)]
 
 
 @dataclass(frozen=True, eq=False)

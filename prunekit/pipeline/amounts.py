@@ -1,10 +1,9 @@
 """How many channels stay at each site, from ratios; and what is refused."""
 
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
-from numbers import Integral, Real
 
-from prunekit.network.sites import Site
+from prunekit.algebra.arguments import number, optional, whole
+from prunekit.network.sites import Site, matching
 
 __all__ = [
     "Ratio",
@@ -30,12 +29,11 @@ def prunable_sites(sites: Sequence[Site]) -> list[Site]:
 
 def check_ratio(ratio: object, name: str = "pruning_ratio") -> float:
     """A ratio 0 ≤ r < 1, the fraction of channels removed, or an error that says what was meant."""
-    if isinstance(ratio, bool) or not isinstance(ratio, Real):
-        raise TypeError(f"{name} must be a number 0 ≤ r < 1, got {ratio!r}")
+    number()(ratio, name)
     if not 0 <= ratio < 1:
         hint = f": did you mean {ratio / 100:.2f}?" if 1 < ratio < 100 else ""
         raise ValueError(
-            f"{name} is the fraction of channels removed, 0 ≤ r < 1, got {ratio}{hint}"
+            f"{name} is the fraction of channels removed, 0 ≤ r < 1, got {ratio!r:.40}{hint}"
         )
     return float(ratio)
 
@@ -53,16 +51,14 @@ def check_amount(*, round_to: int, **amounts: object) -> None:
             "stay: give pruning_ratio or target_macs, or leave round_to out"
         )
     max_error = amounts["max_error"]
+    optional(number())(max_error, "max_error")
     if max_error is not None and not 0 < max_error < 1:
-        raise ValueError(f"max_error is a relative error, 0 < e < 1, got {max_error}")
+        raise ValueError(f"max_error is a relative error, 0 < e < 1, got {max_error!r:.40}")
 
 
 def check_round_to(round_to: object) -> int:
     """A number of channels, 1 or more, or an error that says what was expected."""
-    if isinstance(round_to, bool) or not isinstance(round_to, Integral):
-        raise TypeError(f"round_to must be a whole number of channels, got {round_to!r}")
-    if round_to < 1:
-        raise ValueError(f"round_to must be 1 or more channels, such as 8, got {round_to}")
+    whole(1)(round_to, "round_to")
     return int(round_to)
 
 
@@ -92,17 +88,17 @@ def keep_counts(sites: Sequence[Site], pruning_ratio: Ratio, round_to: int = 1) 
         pattern: check_ratio(ratio, f"pruning_ratio[{pattern!r}]")
         for pattern, ratio in pruning_ratio.items()
     }
-    for pattern in ratios:
-        if not any(fnmatchcase(site.name, pattern) for site in sites):
-            names = ", ".join(site.name for site in sites)
+    names = [site.name for site in sites]
+    chosen: dict[str, float] = {}
+    for pattern, ratio in ratios.items():
+        hits = matching(pattern, names)
+        if not hits:
             raise ValueError(
-                f"pruning_ratio[{pattern!r}] matches no site that can be pruned; these can: {names}"
+                f"pruning_ratio[{pattern!r}] matches no site that can be pruned; these can: "
+                f"{', '.join(names)}"
             )
-
-    def ratio_of(site: Site) -> float:
-        return next((r for pattern, r in ratios.items() if fnmatchcase(site.name, pattern)), 0.0)
-
-    return {site: keep_count(site, ratio_of(site), round_to) for site in sites}
+        chosen = dict.fromkeys(hits, ratio) | chosen  # the first that matches counts
+    return {site: keep_count(site, chosen.get(site.name, 0.0), round_to) for site in sites}
 
 
 def widths_of(sites: Sequence[Site], pruning_ratio: Ratio, round_to: int = 1) -> dict[Site, int]:

@@ -1,13 +1,15 @@
 """optimize_ratios(): PRO for a network, with a budget, measurements that last, and a picture."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
 from prunekit import pro
+from prunekit.algebra.arguments import flag, number, one_of, optional, takes, whole
+from prunekit.algebra.least_squares import RIDGE
 from prunekit.network.calibration import calibration_batches
 from prunekit.network.finding import find_sites, ignored_names
 from prunekit.network.given import frozen_copy, undisturbed
@@ -21,17 +23,29 @@ from prunekit.network.sites import Site
 from prunekit.pipeline.amounts import check_round_to, prunable_sites
 from prunekit.pipeline.budget import budget_of
 from prunekit.pipeline.front_to_back import Options, layers_to_bias
-from prunekit.pipeline.methods import Method, resolve
+from prunekit.pipeline.methods import COEFFICIENTS, Method, resolve
 from prunekit.pipeline.pruning import layers_to_refit
 from prunekit.pipeline.ratios import Ratios
 from prunekit.pipeline.repairs import Repair
 from prunekit.pipeline.search import FORMS, Search
 from prunekit.pipeline.trial import Trial
+from prunekit.results.whole import place_of
 
 __all__ = ["optimize_ratios"]
 
 
 @undisturbed
+@takes(
+    max_error=optional(number(above=0, below=float("inf"))),
+    coefficients=COEFFICIENTS,
+    form=one_of(*FORMS),
+    criterion=one_of(*pro.CRITERIA),
+    step=number(above=0, below=1),
+    probes=whole(1),
+    ridge=RIDGE,
+    prune_residual=flag,
+    progress=flag,
+)
 def optimize_ratios(
     model: nn.Module,
     example_inputs: Any,
@@ -69,7 +83,8 @@ def optimize_ratios(
     step : fraction of a layer's channels that one step removes
     round_to : where channels go, a multiple of this stays
     probes : how many of the calibration inputs D is measured on
-    file : where measurements are kept; an interrupted run goes on from there
+    file : where measurements are kept; an interrupted run goes on from there, if network, data and
+        options are the same, and the code of a method of your own with all that it refers to
     progress : show a progress bar with the time left
 
     Returns
@@ -91,7 +106,10 @@ def optimize_ratios(
         "target_params": target_params,
         "target_latency": target_latency,
     }
-    _check(targets, max_error, form, criterion, step, probes)
+    given = [value for value in (*targets.values(), max_error) if value is not None]
+    if len(given) != 1:
+        raise ValueError(f"give one of {', '.join(targets)} and max_error")
+    file = None if file is None else place_of(file, "file")
     _, select, repair = resolve(method, repair, coefficients)
     example = check_example(example_inputs, model)
     batches = calibration_batches(calibration, example, model)
@@ -105,7 +123,7 @@ def optimize_ratios(
     budget = budget_of(model, example, sites, targets, biased, levels, progress)
     levels = pro.that_save(levels, budget.cost)
     if max_error is None:
-        budget.check(budget.cost({site: keeps[-1] for site, keeps in levels.items()}))
+        budget.check(budget.cost({site: k[-1] for site, k in levels.items()}), round_to)
     options = Options(select, repair, coefficients, ridge=ridge)
     trial = Trial(model, sites, batches, _first(batches, probes), options, criterion, file)
     search = Search(trial, levels, budget, progress)
@@ -125,29 +143,6 @@ def optimize_ratios(
 def _levels(sites: Sequence[Site], step: float, round_to: int) -> dict[Site, list[int]]:
     """The widths that are tried; ``round_to`` counts channels of layers, not of sites."""
     return {s: pro.levels_of({s: s.channels}, step, s.multiple(round_to))[s] for s in sites}
-
-
-def _check(
-    targets: Mapping[str, object],
-    max_error: float | None,
-    form: str,
-    criterion: str,
-    step: float,
-    probes: int,
-) -> None:
-    """Refuse several budgets, or none, and options that do not exist."""
-    given = [value for value in (*targets.values(), max_error) if value is not None]
-    if len(given) != 1:
-        raise ValueError(f"give one of {', '.join(targets)} and max_error")
-    if max_error is not None and not 0 < max_error < float("inf"):
-        raise ValueError(f"max_error must be a number above 0, got {max_error}")
-    for name, value, known in (("form", form, FORMS), ("criterion", criterion, pro.CRITERIA)):
-        if value not in known:
-            raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
-    if not 0 < step < 1 or probes < 1:
-        raise ValueError(
-            f"step must lie between 0 and 1, probes be 1 or more, got step={step}, probes={probes}"
-        )
 
 
 def _first(batches: Sequence[Inputs], count: int) -> list[Inputs]:

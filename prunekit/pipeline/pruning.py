@@ -11,6 +11,8 @@ from typing import Any
 
 from torch import nn
 
+from prunekit.algebra.arguments import flag, takes
+from prunekit.algebra.least_squares import RIDGE
 from prunekit.network import surgery
 from prunekit.network.calibration import calibration_batches
 from prunekit.network.called import called_layers, shared_weights
@@ -27,7 +29,7 @@ from prunekit.pipeline import by_hand
 from prunekit.pipeline.amounts import Ratio, check_amount, prunable_sites, widths_of
 from prunekit.pipeline.budget import budget_of, uniform_widths
 from prunekit.pipeline.front_to_back import Options, Outcome, front_to_back, layers_to_bias
-from prunekit.pipeline.methods import Method, resolve
+from prunekit.pipeline.methods import COEFFICIENTS, Method, resolve
 from prunekit.pipeline.repairs import Repair
 from prunekit.results.plans import Plan, plan_of
 from prunekit.results.report import Report, Row
@@ -58,6 +60,15 @@ class PruningResult:
 
 
 @undisturbed
+@takes(
+    coefficients=COEFFICIENTS,
+    asymmetric=flag,
+    centered=flag,
+    ridge=RIDGE,
+    weigh_outputs=flag,
+    prune_residual=flag,
+    progress=flag,
+)
 def prune(
     model: nn.Module,
     example_inputs: Any,

@@ -24,8 +24,7 @@ NETWORKS = [
     ),
     Mutant(
         "costs: MACs of the whole batch",
-        *(COST, "map_tensors(lambda value: value[:1], check"),
-        "map_tensors(lambda value: value, check",
+        *(COST, "lambda value: value[:1] if value.ndim else value", "lambda value: value"),
         "test_cost",
     ),
     Mutant(
