@@ -8,6 +8,7 @@ against it is then put to the test: channels removed must act exactly as those c
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from prunekit.network.called import called_layers, is_depthwise
 from prunekit.network.given import frozen_copy, has_hooks, undisturbed
 from prunekit.network.inputs import Inputs, check_example, first_pass, flat_outputs, map_tensors
 from prunekit.network.layers import LAYERS, width
+from prunekit.network.parts import in_step
 from prunekit.network.sites import ConsumerInputs, Site, matching
 from prunekit.network.structure import Structure
 from prunekit.network.uncalled import as_called, as_trained, never_called, unknown
@@ -125,11 +127,17 @@ def find_sites(
         return [Site(name, sizes[name], (name,), reason=reason) for name in calls]
     sites = never_called(original, sites, structure.calls, structure.read) + unknown(original)
     sites = [_unless_complex(_unless_ignored(site, ignored), original) for site in sites]
-    hopeful = [site for site in sites if site.reason is None]
     precise = _precise(original, example, torch.float64)
-    tested = verified(structure.stage, structure.marker.script, *precise, hopeful)
+    test = partial(verified, structure.stage, structure.marker.script, *precise)
+    hopeful = [site for site in sites if site.reason is None]
+    tested = test(hopeful)
     found = dict(zip(hopeful, tested, strict=True))
-    return [found.get(site, site) for site in sites]
+    return in_step(
+        [found.get(site, site) for site in sites],
+        [site for site in tested if site.reason],
+        lambda ties: [as_called(site, calls) for site in structure.sites(True, ties)],
+        test,
+    )
 
 
 def _unless_ignored(site: Site, ignored: set[str]) -> Site:

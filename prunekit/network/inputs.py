@@ -1,7 +1,7 @@
 """What one call of a network takes, a tensor, a tuple or a dict of them, and what it answers."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -36,15 +36,17 @@ def _takes_whole(model: nn.Module, inputs: dict[str, Tensor]) -> bool:
 
 
 def flat_outputs(outputs: Any) -> list[Tensor]:
-    """All tensors of a network's output, in order; whatever else is in it does not count."""
+    """All tensors of a network's output, in order, in tuples, lists, dicts and dataclasses.
+
+    Objects of other kinds do not count, such as a cache that is for the network's own next call.
+    """
     if isinstance(outputs, Tensor):
         return [outputs]
     if is_dataclass(outputs) and not isinstance(outputs, Mapping):
         outputs = [getattr(outputs, field.name) for field in fields(outputs)]
-    values = outputs.values() if isinstance(outputs, Mapping) else outputs
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        return []
-    return [tensor for value in values for tensor in flat_outputs(value)]
+    values = [*outputs.values()] if isinstance(outputs, Mapping) else outputs
+    several = values if isinstance(values, list | tuple) else []
+    return [tensor for value in several for tensor in flat_outputs(value)]
 
 
 def map_tensors(function: Callable[[Tensor], Tensor], inputs: Inputs) -> Inputs:

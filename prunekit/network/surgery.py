@@ -30,7 +30,8 @@ class Cut:
     ----------
     module : its name
     side : "out" (what it makes), "in" (what it takes), ``name:dim`` for a dimension of a parameter
-        or buffer of its own, or the name of a number that the module keeps, such as ``num_heads``
+        or buffer of its own, or the name of a number that the module keeps, such as ``num_heads``,
+        or ``name[i]`` of one in a list of numbers
     indices : for each channel, the indices on that side; several where an image was flattened
     """
 
@@ -83,13 +84,24 @@ def cut_out(model: nn.Module, indices: Indices) -> None:
             if dim:
                 _shrink(module, key, int(dim), gone)
             elif side not in ("in", "out"):  # a number, of heads for instance
-                setattr(module, side, getattr(module, side) - len(gone))
+                _lower(module, side, len(gone))
             elif not isinstance(module, LAYERS):
                 _cut_norm(module, gone)
             elif depthwise:
                 _cut_depthwise(module, gone)
             else:
                 _cut_layer(module, side, gone)
+
+
+def _lower(module: nn.Module, side: str, by: int) -> None:
+    """A number that a module keeps becomes smaller."""
+    key, _, place = side.rstrip("]").partition("[")
+    value = getattr(module, key)
+    if place:
+        lower = (v - by * (i == int(place)) for i, v in enumerate(value))
+        setattr(module, key, type(value)(lower))
+    else:
+        setattr(module, key, value - by)
 
 
 def _cut_layer(layer: nn.Module, side: str, gone: Sequence[int]) -> None:

@@ -7,6 +7,7 @@ example, the cut network must say what the network says whose layers take nothin
 Where something is amiss, the sites are halved until it is known which of them it is.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -97,14 +98,23 @@ def _guilty(check: Check, sites: Sequence[Site]) -> dict[Site, str]:
 
 
 def _some(sites: Sequence[Site]) -> list[dict[Site, list[int]]]:
-    """Channels to try: of each site the first half, the last half, and a half in no order."""
-    dice = torch.Generator().manual_seed(0)
-    orders = {site: torch.randperm(site.channels, generator=dice).tolist() for site in sites}
-    return [
-        {s: list(range(s.channels // 2)) for s in sites},
-        {s: list(range(s.channels // 2, s.channels)) for s in sites},
-        {s: order[: s.channels // 2] for s, order in orders.items()},
-    ]
+    """Channels to try: of each site the first half, the last half, and a half in no order.
+
+    In the last of them every other part of a layer loses one fewer: parts may go in step only.
+    """
+    dice, parts = torch.Generator().manual_seed(0), Counter()
+    some: list[dict[Site, list[int]]] = [{}, {}, {}]
+    for site in sites:
+        n, half = site.channels, site.channels // 2
+        order = torch.randperm(n, generator=dice).tolist()
+        fewer = half - parts[site.producers[0]] % 2
+        some[0][site], some[1][site], some[2][site] = (
+            [*range(half)],
+            [*range(half, n)],
+            order[:fewer],
+        )
+        parts.update(site.producers)
+    return some
 
 
 def _on_stage(stage: Stage, script: Script, cuts: surgery.Indices) -> str | None:
