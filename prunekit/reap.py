@@ -68,7 +68,7 @@ def eliminate(
     weights, bias : W⁰ (d, outputs) and b⁰ (outputs,), the layer as it was. The ridge pulls
         towards W⁰ (towards zero without it); b⁰ is used only when not ``centered``
     centered : refit the bias too, as if X had a column of ones that never goes
-    ridge : λ relative to the mean of diag(G), 0 or more
+    ridge : λ_j relative to the energy of column j, 0 or more: rescaled columns change nothing
     output_scale : weighs the error of each output (outputs,) in the score, as a batch norm behind
         the layer will; the fit is the same with any scale, since outputs are fitted one by one
     score : "output" asks what a removal does to Y, "behavior" only how badly the others
@@ -204,7 +204,7 @@ def _costs_with(
     n, k = layer.n, layer.k
     r = columns_of(torch.tensor([back], device=H.device), k)
     eye = torch.eye(len(H), dtype=H.dtype, device=H.device)[:, r]  # (d, k)
-    G_r = layer.problem.gram[:, r] + layer.ridge * eye
+    G_r = layer.problem.gram[:, r] + layer.ridge[:, None] * eye
     # the inverse grows by a block, the reverse of a downdate: V = I_:r − H G_:r
     V = eye - H @ G_r
     # H ← H + V (G_r: V)⁻¹ Vᵀ     W ← W + V (G_r: V)⁻¹ Vᵀ T     of each channel its own block

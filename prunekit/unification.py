@@ -164,6 +164,7 @@ class _Said:
         n = len(W)
         G = moments.scatter_xx if affine else moments.gram
         self.G = G.view(n, k, n, k).diagonal(dim1=1, dim2=3).sum(-1)  # (n, n) ⟨x_i, x_j⟩, all taps
+        self.loudness = moments.gram.diagonal().view(n, k).sum(1)  # ‖x_j‖², not centred
         self.W = W  # (n, k·outputs)
         self.means = moments.mean_x.view(n, k)
         self.affine = affine
@@ -188,7 +189,7 @@ def _merges(said: Sequence[_Said], count: int, score: str, scale: str) -> list[M
     """The greedy sequence of ``count`` merges; the errors of several consumers add up."""
     G = sum(its.G for its in said)
     energy = G.diagonal()  # ‖x_j‖²
-    alive = energy > 1e-12 * energy.max()
+    alive = energy > 1e-12 * sum(its.loudness for its in said)
     # a_ij = ⟨x_i, x_j⟩ / ‖x_i‖²; a neuron that says nothing speaks for nobody
     a = torch.where(alive[:, None], G / energy[:, None], 0.0)
     a = torch.ones_like(G) if scale == "one" else a

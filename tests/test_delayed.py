@@ -26,7 +26,7 @@ def at_once(moments, k, W0, ridge, score):
     squares = LeastSquares.from_moments(moments, W0, ridge=ridge)
     factor, lam = squares.factorise()
     H = torch.cholesky_inverse(factor)
-    W = H @ (squares.cross + lam * W0)
+    W = H @ (squares.cross + lam[:, None] * W0)
     left, order, errors = list(range(len(H) // k)), [], [squares.error(W)]
     while left:
         costs = removal_costs(H, W if score == "output" else None, torch.tensor(left), k)

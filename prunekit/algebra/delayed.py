@@ -29,16 +29,23 @@ class Delayed:
     ----------
     H : inverse of the Gram matrix (n·k, n·k), overwritten
     target, weights : T and W⁰ (n·k, outputs): W = H·T, and distances are those from W⁰
+    ridge : λ (n·k,), what they cost
     channels : their ids (n,), ascending
     """
 
     def __init__(
-        self, H: Tensor, target: Tensor, weights: Tensor, channels: Tensor, block_size: int
+        self,
+        H: Tensor,
+        target: Tensor,
+        weights: Tensor,
+        ridge: Tensor,
+        channels: Tensor,
+        block_size: int,
     ) -> None:
         self.k, self._H, self._W, self._W0 = block_size, H, H @ target, weights
-        self.channels = channels
-        self._rises: list[Tensor] = []  # of ‖Y − XW‖² + λ‖W − W⁰‖², removal by removal
-        self._falls: list[Tensor] = []  # of ‖W − W⁰‖²
+        self.channels, self._ridge = channels, ridge
+        self._rises: list[Tensor] = []  # of ‖Y − XW‖² + Σ λ_j‖W_j − W⁰_j‖², removal by removal
+        self._falls: list[Tensor] = []  # of Σ λ_j‖W_j − W⁰_j‖²
         self._begin()
 
     def _begin(self) -> None:
@@ -62,9 +69,10 @@ class Delayed:
         prices = torch.linalg.solve(H_ii, K_i) if self.k > 1 else K_i / H_ii
         return prices.diagonal(dim1=1, dim2=2).sum(1)
 
-    def largest(self) -> float:
-        """The largest number on the diagonal of H."""
-        return self._H_ii.diagonal(dim1=1, dim2=2).max().item()
+    def largest(self, energies: Tensor) -> float:
+        """The largest number on the diagonal of H, beside the energies (d,) of all columns."""
+        own = energies[columns_of(self.channels, self.k)].view(-1, self.k)
+        return (self._H_ii.diagonal(dim1=1, dim2=2) * own).max().item()
 
     def row(self, channel: int) -> tuple[Tensor, Tensor]:
         """H_cc (k, k) and H_c: (k, n·k), whose columns are those of ``channels``."""
@@ -88,26 +96,31 @@ class Delayed:
         self._K_i -= change + change.mT
         self._H_ii -= P_i.mT @ A_i
         self._rises.append((W_c * U).sum())  # tr(W_cᵀ (H_cc)⁻¹ W_c)
-        # ‖W‖² falls by 2⟨W, PᵀU⟩ − ‖PᵀU‖²
-        self._falls.append(2 * (P * UW).sum() - ((P @ P.T) * UU).sum())
+        # Σ λ_j‖W_j‖² falls by 2⟨W, ΛPᵀU⟩ − ⟨PᵀU, ΛPᵀU⟩
+        PL = P * self._ridge
+        self._falls.append(2 * (PL * UW).sum() - ((PL @ P.T) * UU).sum())
         self._P[w : w + k], self._A[w : w + k], self._U[w : w + k] = P, A, U
         self._waiting += k
         del self._at[channel]
         if self._waiting >= WAITING:
             self._settle()
 
-    def errors(self, ridge: float) -> Tensor:
-        """The rise of ‖Y − XW‖² with each removal so far: less what the ridge λ charges for it."""
+    def errors(self) -> Tensor:
+        """The rise of ‖Y − XW‖² with each removal so far: less what the ridge charges for it."""
         self._settle()
-        rises = [rise + ridge * fall for rise, fall in zip(self._rises, self._falls, strict=True)]
+        rises = [rise + fall for rise, fall in zip(self._rises, self._falls, strict=True)]
         return torch.stack(rises) if rises else self._W.new_zeros(0)
 
     def _settle(self) -> None:
         """Take all that waits out of H and W, and leave out what is gone."""
         w, gone = self._waiting, self._waiting // self.k
         P, A, U = self._P[:w], self._A[:w], self._U[:w]
-        # ⟨W, W⁰⟩ falls by ⟨PᵀU, W⁰⟩ = ⟨U, P W⁰⟩, and ‖W − W⁰‖² rises by twice that
-        more = 2 * (U * (P @ self._W0)).unflatten(0, (gone, self.k)).sum((1, 2)) if gone else []
+        # ⟨W, ΛW⁰⟩ falls by ⟨PᵀU, ΛW⁰⟩ = ⟨U, PΛW⁰⟩, and Σ λ_j‖W_j − W⁰_j‖² rises by twice that
+        more = (
+            2 * (U * (P * self._ridge @ self._W0)).unflatten(0, (gone, self.k)).sum((1, 2))
+            if gone
+            else []
+        )
         for i, rise in enumerate(more, len(self._falls) - gone):
             self._falls[i] = self._falls[i] - rise
         left = sorted(self._at)
@@ -116,5 +129,5 @@ class Delayed:
         P, A = P[:, rows], A[:, rows]
         self._H = self._H[rows[:, None], rows].addmm_(P.T, A, alpha=-1)
         self._W, self._W0 = self._W[rows].addmm_(P.T, U, alpha=-1), self._W0[rows]
-        self.channels = torch.tensor(left, device=self._H.device).long()
+        self.channels, self._ridge = torch.tensor(left, device=at.device).long(), self._ridge[rows]
         self._begin()

@@ -25,7 +25,7 @@ class Layer:
         factor, self.ridge = self.problem.factorise(None if len(channels) == self.n else columns)
         W0 = self.problem.weights[columns] * self.scale
         H, T = torch.cholesky_inverse(factor), self.target()[columns]
-        self.left = Delayed(H, T, W0, channels, self.k)
+        self.left = Delayed(H, T, W0, self.ridge[columns], channels, self.k)
 
     def whole(self, channels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """H (d, d) and W (d, outputs) of these channels, zero elsewhere, and T: W = HT."""
@@ -34,14 +34,14 @@ class Layer:
         H[columns[:, None], columns] = torch.cholesky_inverse(factor)
         return H, H @ self.target(), self.target()
 
-    def target(self) -> Tensor:  # W = H (B + λW⁰)
-        return (self.problem.cross + self.ridge * self.problem.weights) * self.scale
+    def target(self) -> Tensor:  # W = H (B + ΛW⁰)
+        return (self.problem.cross + self.ridge[:, None] * self.problem.weights) * self.scale
 
     def refresh(self, channels: Tensor) -> None:
         """Factorise again when dependent columns have gone, and the huge numbers they brought."""
-        energy = self.problem.gram.diagonal().mean()
-        if self.ridge > self.problem.ridge and self.left.largest() * energy < 1e6:
-            self.known.append(self.left.errors(self.ridge))
+        damped = self.ridge is not self.problem.ridge
+        if damped and self.left.largest(self.problem.energies) < 1e6:
+            self.known.append(self.left.errors())
             self.fit(channels)
 
     def energy(self, score: str) -> Tensor:
@@ -52,7 +52,7 @@ class Layer:
 
     def errors(self) -> Tensor:
         """The rise of ‖Y − XW‖² with each removal."""
-        return torch.cat([*self.known, self.left.errors(self.ridge)])
+        return torch.cat([*self.known, self.left.errors()])
 
     def error(self, channels: list[int]) -> float:
         W = self.problem.solve(columns_of(torch.tensor(channels, device=self.scale.device), self.k))

@@ -121,7 +121,7 @@ def prune(
         of channels, from n instead of n·k² columns: less memory, a larger error
     asymmetric : aim at the outputs of the *original* network, given what the pruned one takes
     centered : refit biases too
-    ridge : pull towards the original weights, relative to the mean energy of a column of X
+    ridge : pull towards the original weights, relative to the energy of each column of X
     weigh_outputs : score errors as the batch norm behind the consumer will scale them
     ignored_layers : names or patterns (``layer1.*``), modules or types to leave alone
     prune_residual : prune the channels that residual connections add up, too

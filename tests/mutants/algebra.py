@@ -94,7 +94,7 @@ ALGEBRA = [
     ),
     Mutant(
         "forward selection: the ridge pulls towards zero",
-        *(SQUARES, "problem.cross + ridge * problem.weights", "problem.cross.clone()"),
+        *(SQUARES, "problem.cross + ridge[:, None] * problem.weights", "problem.cross.clone()"),
         "test_baselines",
     ),
     Mutant(

@@ -72,12 +72,16 @@ CHAPTERS = [
     ),
     Mutant(
         "REAP: the ridge pulls towards zero",
-        *(LAYER, "(self.problem.cross + self.ridge * self.problem.weights)", "self.problem.cross"),
+        *(
+            LAYER,
+            "(self.problem.cross + self.ridge[:, None] * self.problem.weights)",
+            "self.problem.cross",
+        ),
         "test_reap",
     ),
     Mutant(
         "REAP: what the ridge charges is counted once",
-        *(DELAYED, "more = 2 * (U * (P @ self._W0))", "more = (U * (P @ self._W0))"),
+        *(DELAYED, "2 * (U * (P * self._ridge @ self._W0))", "(U * (P * self._ridge @ self._W0))"),
         "test_reap",
     ),
     Mutant(
@@ -124,7 +128,7 @@ CHAPTERS = [
     ),
     Mutant(
         "REAP: never factorised again after dependent columns",
-        *(LAYER, "if self.ridge > self.problem.ridge and", "if False and"),
+        *(LAYER, "if damped and", "if False and"),
         "test_reap_robustness",
     ),
     Mutant(
