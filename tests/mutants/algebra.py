@@ -93,6 +93,24 @@ ALGEBRA = [
         "test_report",
     ),
     Mutant(
+        "least squares: one ridge for all columns",
+        *(
+            SQUARES,
+            "W0, ridge * energies, energies,",
+            "W0, ridge * energies * 0 + ridge * energies.mean(), energies,",
+        ),
+        "test_rescaled",
+    ),
+    Mutant(
+        "least squares: columns are damped alike",
+        *(
+            SQUARES,
+            "self.ridge + SINGULAR * self.energies",
+            "self.ridge + SINGULAR * self.energies.mean()",
+        ),
+        "test_rescaled",
+    ),
+    Mutant(
         "forward selection: the ridge pulls towards zero",
         *(SQUARES, "problem.cross + ridge[:, None] * problem.weights", "problem.cross.clone()"),
         "test_baselines",

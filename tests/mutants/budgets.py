@@ -3,6 +3,7 @@
 from tests.mutants.mutant import Mutant
 
 AMOUNTS = "prunekit/pipeline/amounts.py"
+ARGUMENTS = "prunekit/algebra/arguments.py"
 ARCHIVES = "prunekit/results/archives.py"
 BUDGET = "prunekit/pipeline/budget.py"
 BY_HAND = "prunekit/pipeline/by_hand.py"
@@ -19,6 +20,16 @@ SEARCH = "prunekit/pipeline/search.py"
 WHOLE = "prunekit/results/whole.py"
 
 BUDGETS = [
+    Mutant(
+        "types come before comparisons",
+        *(ARGUMENTS, "if isinstance(value, bool) or not isinstance(value, Real):", "if False:"),
+        "test_refusals",
+    ),
+    Mutant(
+        "sparse tensors are refused",
+        *(ARGUMENTS, "elif value.layout != torch.strided:", "elif False:"),
+        "test_refusals",
+    ),
     Mutant(
         "50 is refused, with a hint",
         *(AMOUNTS, "    if not 0 <= ratio < 1:\n        hint", "    if ratio < 0:\n        hint"),
