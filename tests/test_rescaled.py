@@ -53,13 +53,14 @@ CASES = {  # network, inputs, the site that is rescaled, its consumers
 
 
 @torch.no_grad()
-def pair(case, widest=10):
+def pair(case, widest=14):
     """A network, and the same with a dead channel too, in other units."""
     make, inputs, name, consumers = CASES[case]
     torch.manual_seed(0)
     net = make().eval()
     site = net.get_submodule(name)
     site.weight[3], site.bias[3] = 0.0, -1.0  # a channel that says nothing
+    site.weight[6], site.bias[6] = site.weight[5], site.bias[5]  # and one that says the same
     other, e = copy.deepcopy(net), 2.0 ** torch.randint(-widest, widest + 1, (len(site.bias),))
     scaled = other.get_submodule(name)
     scaled.weight.mul_(e.view(-1, *[1] * (scaled.weight.ndim - 1)))
@@ -105,6 +106,7 @@ def test_repairs_do_not_depend_on_units(case, coefficients, repair):
 def test_whatever_the_ridge(ridge):
     both("convolutions", ridge=ridge)
     both("linear", ridge=ridge)
+    both("linear", ridge=ridge, channels={"0": [0, 2]})  # both of the twins stay
 
 
 @pytest.mark.parametrize("options", [{"centered": False}, {"asymmetric": False}], ids=str)
