@@ -101,8 +101,8 @@ def test_a_coupled_producer_points_to_its_site():
         def forward(self, x):
             return self.d(self.c(self.a(x)) + self.b(x))
 
-    with pytest.raises(ValueError, match="makes the channels of site '[bc]'|cannot be pruned"):
-        prune(Residual(), channels={"c": [0]})
+    with pytest.raises(ValueError, match="makes the channels of site 'c'"):
+        prune(Residual(), channels={"b": [0]})
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ installed counts by name and version. Nothing is run to find out.
 
 import functools
 import hashlib
+import os
 import re
 import sys
-import sysconfig
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ __all__ = ["fingerprint", "network_parts"]
 ATOMS = (type(None), bool, int, float, complex, str, bytes, type(...))
 VALUES = (*ATOMS, tuple, set, frozenset, types.CodeType)  # which objects they are says nothing
 WRAPPERS = (staticmethod, classmethod, functools.lru_cache(None)(len).__class__)
-LIBRARIES = [Path(sysconfig.get_path(key)).resolve() for key in ("stdlib", "purelib", "platlib")]
+LIBRARIES = [Path(os.__file__).resolve().parent, Path(torch.__file__).resolve().parents[1]]
 
 
 def fingerprint(*values: Any) -> str:
