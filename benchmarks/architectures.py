@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch import library as operations
 
 __all__ = ["NAMES", "make"]
 
@@ -131,7 +132,7 @@ def _takes(model: nn.Module, size: int) -> bool:
 
 def _with_torchvision() -> None:
     """Import torchvision where its compiled operations are missing; none of them is called here."""
-    library = torch.library.Library("torchvision", "FRAGMENT")
+    library = operations.Library("torchvision", "FRAGMENT")
     while True:
         try:
             import torchvision  # noqa: F401
