@@ -221,3 +221,38 @@ def test_a_cache_is_no_output():
     assert {s.name for s in sites if s.reason is None} == {"q"}
     assert "places" not in {s.name for s in sites}
     assert_exact(model, {"q": [0, 1, 7]}, tokens[:1], tokens)
+
+
+class Remembering(nn.Module):
+    """Attention that looks its biases up once, until it is trained; it lists what it has seen."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.a, self.kept, self.seen = Attention(), {}, []
+        self.table = nn.Parameter(torch.randn(4, 13))
+
+    def train(self, mode=True):
+        self.kept = {} if mode else self.kept
+        return super().train(mode)
+
+    def forward(self, x):
+        n = x.shape[1]
+        if n not in self.kept:
+            self.kept[n] = self.table[:, torch.arange(n) - torch.arange(n)[:, None] + 6]
+        self.seen.append(self.a(x, self.kept[n]))
+        return self.seen[-1]
+
+
+@pytest.mark.parametrize("called_before", [False, True])
+def test_what_was_computed_of_parameters_for_eval_is_computed_again(called_before):
+    model, tokens = Remembering().eval(), torch.randn(5, 7, 8)
+    if called_before:
+        model(tokens)
+        assert model.kept[7].grad_fn and model.seen[0].grad_fn
+    sites = offered(model, tokens[:1])
+    assert sites["a.qkv"].channels == 4
+    assert len(model.seen) == called_before
+    model.train().eval().seen.clear()
+    small = assert_exact(model, {"a.qkv": [3]}, tokens[:1], tokens)
+    assert small.table.shape == (3, 13) and small.a.num_heads == 3

@@ -9,6 +9,7 @@ from torch import nn
 
 from prunekit.network.inputs import Inputs, first_pass
 from prunekit.network.layers import LAYERS, groups_of
+from prunekit.network.state import undone
 
 __all__ = ["called_layers", "is_depthwise", "shared_weights"]
 
@@ -29,7 +30,7 @@ def called_layers(model: nn.Module, example: Inputs) -> dict[str, int]:
         if isinstance(layer, LAYERS)
     ]
     try:
-        with torch.no_grad():
+        with torch.no_grad(), undone(model.modules()):
             first_pass(model, example)
     finally:
         for hook in hooks:

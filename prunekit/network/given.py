@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.nn.parameter import is_lazy
+from torch.utils._pytree import tree_leaves
 
 from prunekit.algebra.arguments import dense
 
@@ -142,8 +143,10 @@ def _copied(model: nn.Module, hooks: Callable[[Any], Any]) -> nn.Module:
         for name, value in vars(module).items():
             if name in HOOKS:
                 memo[id(value)] = hooks(value)
-            elif isinstance(value, Tensor) and value.grad_fn is not None:
-                memo[id(value)] = value.detach().clone()
+                continue
+            for leaf in tree_leaves(value):
+                if isinstance(leaf, Tensor) and leaf.grad_fn is not None:
+                    memo[id(leaf)] = leaf.detach().clone()
     try:
         return copy.deepcopy(model, memo)
     except Exception as error:  # of foreign code
@@ -159,9 +162,10 @@ _own: WeakSet[nn.Module] = WeakSet()  # copies that no user has seen
 def frozen_copy(model: nn.Module, hooks: bool = False) -> nn.Module:
     """A deep copy in eval mode that needs no gradients; the network given stays as it is.
 
-    A copy of a copy has its hooks, which the network's own code has set since.
+    A copy of a copy has its hooks, which the network's own code has set since. In train mode for
+    a moment, it forgets what it may have computed of its parameters for eval.
     """
-    copy = copied(model, hooks or model in _own).eval().requires_grad_(False)
+    copy = copied(model, hooks or model in _own).train().eval().requires_grad_(False)
     _own.add(copy)
     return copy
 

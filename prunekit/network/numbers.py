@@ -57,9 +57,9 @@ def _owners(site: Site) -> list[str]:
 
 
 def _candidates(model: nn.Module, site: Site) -> dict[str, list[Cut]]:
-    """Numbers that are multiples of the channels, those of heads first, by what they are called.
+    """Numbers that are multiples of the channels, those of heads first, those in lists last.
 
-    Of one name all go together; in a list each stands for itself, and may count other channels too.
+    Of one name all go together; in a list each goes alone, and may count other channels as well.
     """
     found: dict[str, list[Cut]] = {}
     for place, owner in enumerate(_owners(site)):
@@ -70,8 +70,11 @@ def _candidates(model: nn.Module, site: Site) -> dict[str, list[Cut]]:
                 ids = (tuple(range(i * each, i * each + each)) for i in range(site.channels))
                 key = f"{side} by {each} of {place}" if in_list else f"{side} by {each}"
                 found.setdefault(key, []).append(Cut(owner, side, tuple(ids)))
-    by_size = sorted(found, key=lambda key: len(found[key][0].indices[0]))
-    return {key: found[key] for key in sorted(by_size, key=lambda key: not _counts_heads(key))}
+
+    def rank(key: str) -> tuple:
+        return not _counts_heads(key), "[" in key, len(found[key][0].indices[0])
+
+    return {key: found[key] for key in sorted(found, key=rank)}
 
 
 def _numbers(module: nn.Module) -> Iterator[tuple[str, int]]:

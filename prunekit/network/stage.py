@@ -7,7 +7,7 @@ one layer says never reaches farther than the next layers; and no weight matters
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -18,12 +18,12 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from prunekit.network.called import is_depthwise
 from prunekit.network.dice import own_dice
-from prunekit.network.given import HOOKS
 from prunekit.network.inputs import Inputs, call, device_of, flat_outputs
 from prunekit.network.layers import LAYERS
+from prunekit.network.state import State
 from prunekit.network.unfused import Unfused
 
-__all__ = ["Script", "Stage", "axis", "plain_paths", "undone"]
+__all__ = ["Script", "Stage", "axis", "plain_paths"]
 
 # modules that pass channels on one by one, each with a parameter of its own
 PASSING = (_NormBase, nn.GroupNorm, nn.PReLU)
@@ -58,7 +58,7 @@ class Stage:
     """
 
     def __init__(self, model: nn.Module, example: Inputs) -> None:
-        self.model, self.example, self._state = model, example, _State(model.modules())
+        self.model, self.example, self._state = model, example, State(model.modules())
         self._mode: AbstractContextManager = Unfused()
         modules = dict(model.named_modules())
         layers = {name: m for name, m in modules.items() if isinstance(m, LAYERS)}
@@ -141,42 +141,6 @@ class Stage:
                 for key in ("bias", "running_mean"):
                     if values.get(key) is not None:
                         values[key] = torch.zeros_like(values[key])
-
-
-class _State:
-    """What modules keep, and the numbers in their buffers, to be put back."""
-
-    def __init__(self, modules: Iterable[nn.Module]) -> None:
-        self._kept = [(module, dict(vars(module))) for module in modules]
-        kept = [vars(module) for module, _ in self._kept]
-        # what torch keeps in dictionaries
-        self._tensors = [(d[k], dict(d[k])) for d in kept for k in ("_parameters", "_buffers")]
-        self._hooks = [(d[key], dict(d[key])) for d in kept for key in HOOKS]
-        buffers = {b for d in kept for b in d["_buffers"].values() if b is not None}
-        self._values = {b: (b._version, b.clone()) for b in buffers}
-
-    def restore(self) -> None:
-        for module, attributes in self._kept:
-            vars(module).clear()
-            vars(module).update(attributes)
-        hooks = [pair for pair in self._hooks if len(pair[0]) != len(pair[1])]
-        for kept, old in (*self._tensors, *hooks):
-            kept.clear()
-            kept.update(old)
-        for buffer, (version, value) in self._values.items():
-            if buffer._version != version:
-                buffer.copy_(value)
-                self._values[buffer] = buffer._version, value
-
-
-@contextmanager
-def undone(modules: Iterable[nn.Module]) -> Iterator[None]:
-    """Modules are as before afterwards."""
-    state = _State(modules)
-    try:
-        yield
-    finally:
-        state.restore()
 
 
 @contextmanager

@@ -19,7 +19,8 @@ from prunekit.network import surgery
 from prunekit.network.inputs import Inputs, call, device_of, flat_outputs, map_tensors
 from prunekit.network.numbers import kind_of, with_numbers
 from prunekit.network.sites import Site
-from prunekit.network.stage import Script, Stage, axis, plain_paths, undone
+from prunekit.network.stage import Script, Stage, axis, plain_paths
+from prunekit.network.state import undone
 
 __all__ = ["check_cut", "differs", "verified"]
 
