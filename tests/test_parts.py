@@ -256,3 +256,23 @@ def test_what_was_computed_of_parameters_for_eval_is_computed_again(called_befor
     model.train().eval().seen.clear()
     small = assert_exact(model, {"a.qkv": [3]}, tokens[:1], tokens)
     assert small.table.shape == (3, 13) and small.a.num_heads == 3
+
+
+class Around(nn.Module):
+    """A residual connection, and nothing else."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.stem, self.a, self.g = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 1), nn.Linear(8, 3)
+
+    def forward(self, x):
+        x = self.stem(x).relu()
+        return self.g((x + self.a(x)).relu().mean((2, 3)))
+
+
+def test_where_only_a_residual_connection_is_left_the_error_says_how_it_goes():
+    model = Around().eval()
+    with pytest.raises(ValueError, match="can go with prune_residual=True:\n  stem: its channels"):
+        pk.prune(model, ONE, X, pruning_ratio=0.5, progress=False)
+    assert_exact(model, {"stem": [1, 2]}, prune_residual=True)

@@ -23,7 +23,12 @@ def prunable_sites(sites: Sequence[Site]) -> list[Site]:
     prunable = [site for site in sites if site.reason is None]
     if not prunable:
         reasons = "\n".join(f"  {site.name}: {site.reason}" for site in sites)
-        raise ValueError(f"model has no channels that can be pruned:\n{reasons or '  no layers'}")
+        around = any("residual connection" in (site.reason or "") for site in sites)
+        cure = "; those that residual connections add up can go with prune_residual=True"
+        raise ValueError(
+            f"model has no channels that can be pruned{cure if around else ''}:\n"
+            f"{reasons or '  no layers'}"
+        )
     return prunable
 
 
