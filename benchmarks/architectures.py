@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch import library as operations
 
-__all__ = ["NAMES", "make"]
+__all__ = ["NAMES", "load_libraries", "make"]
 
 IMAGES = 8  # in a batch
 
@@ -39,9 +39,15 @@ segmentation.fcn_resnet50
 
 SMALL = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 100}
 WORDS = SMALL | {"intermediate_size": 128}
-DECODER = WORDS | {"num_key_value_heads": 2, "use_cache": False}
+DECODER = WORDS | {"num_key_value_heads": 2}
+SIDES = {
+    f"{side}_{key}": n
+    for side in ("encoder", "decoder")
+    for key, n in (("layers", 2), ("attention_heads", 4), ("ffn_dim", 128))
+}
+SOUNDS = {"conv_dim": (32, 32), "conv_stride": (5, 2), "conv_kernel": (10, 3)}
 PATCHES = {k: v for k, v in WORDS.items() if k != "vocab_size"} | {"image_size": 64}
-TRANSFORMERS = {  # name → class, configuration, options
+TRANSFORMERS = {  # name → class, configuration, options, what it takes if not words or images
     "bert": ("BertModel", "BertConfig", WORDS),
     "roberta": ("RobertaModel", "RobertaConfig", WORDS),
     "electra": ("ElectraModel", "ElectraConfig", WORDS),
@@ -53,11 +59,20 @@ TRANSFORMERS = {  # name → class, configuration, options
     ),
     "gpt2": (
         *("GPT2LMHeadModel", "GPT2Config"),
-        {"n_embd": 64, "n_layer": 2, "n_head": 4, "vocab_size": 100, "use_cache": False},
+        {"n_embd": 64, "n_layer": 2, "n_head": 4, "vocab_size": 100},
     ),
+    "bloom": ("BloomForCausalLM", "BloomConfig", SMALL | {"n_layer": 2, "n_head": 4}),
+    "falcon": ("FalconForCausalLM", "FalconConfig", SMALL),
+    "mamba": ("MambaForCausalLM", "MambaConfig", SMALL | {"state_size": 8}),
+    "t5": (
+        *("T5EncoderModel", "T5Config"),
+        {"d_model": 64, "d_kv": 16, "d_ff": 128, "num_layers": 2, "num_heads": 4}
+        | {"vocab_size": 100},
+    ),
+    "bart": ("BartModel", "BartConfig", SIDES | {"d_model": 64, "vocab_size": 100}),
     "opt": (
         *("OPTForCausalLM", "OPTConfig"),
-        SMALL | {"ffn_dim": 128, "word_embed_proj_dim": 64, "use_cache": False},
+        SMALL | {"ffn_dim": 128, "word_embed_proj_dim": 64},
     ),
     "gpt_neox": ("GPTNeoXForCausalLM", "GPTNeoXConfig", WORDS | {"use_cache": False}),
     "llama": ("LlamaForCausalLM", "LlamaConfig", DECODER),
@@ -65,12 +80,34 @@ TRANSFORMERS = {  # name → class, configuration, options
     "qwen2": ("Qwen2ForCausalLM", "Qwen2Config", DECODER),
     "gemma": ("GemmaForCausalLM", "GemmaConfig", DECODER | {"head_dim": 16}),
     "phi": ("PhiForCausalLM", "PhiConfig", DECODER),
+    "phi3": ("Phi3ForCausalLM", "Phi3Config", DECODER | {"pad_token_id": 0}),
+    "qwen3": ("Qwen3ForCausalLM", "Qwen3Config", DECODER | {"head_dim": 16}),
+    "mixtral": ("MixtralForCausalLM", "MixtralConfig", DECODER | {"num_local_experts": 4}),
     "hf_vit": ("ViTModel", "ViTConfig", PATCHES | {"patch_size": 16}),
     "clip_vision": ("CLIPVisionModel", "CLIPVisionConfig", PATCHES | {"patch_size": 16}),
     "dinov2": ("Dinov2Model", "Dinov2Config", PATCHES | {"patch_size": 16, "mlp_ratio": 2}),
     "segformer": (
         *("SegformerForSemanticSegmentation", "SegformerConfig"),
         {"depths": [1] * 4, "decoder_hidden_size": 32},
+    ),
+    "yolos": ("YolosModel", "YolosConfig", PATCHES | {"image_size": [64, 64]}),
+    "hf_swin": (
+        *("SwinModel", "SwinConfig"),
+        {"image_size": 64, "embed_dim": 32, "depths": [1, 2], "num_heads": [2, 4]},
+    ),
+    "hf_mobilevit": ("MobileViTModel", "MobileViTConfig", {"image_size": 64}),
+    "whisper": (
+        *("WhisperModel", "WhisperConfig"),
+        SIDES | {"d_model": 64, "num_mel_bins": 20, "max_source_positions": 32},
+        (20, 64),
+    ),
+    "wav2vec2": (
+        *("Wav2Vec2Model", "Wav2Vec2Config"),
+        {k: v for k, v in WORDS.items() if k != "vocab_size"}
+        | SOUNDS
+        | {"num_feat_extract_layers": 2, "num_conv_pos_embeddings": 16}
+        | {"num_conv_pos_embedding_groups": 4},
+        (800,),
     ),
     "hf_convnext": ("ConvNextModel", "ConvNextConfig", {"depths": [1, 1, 2, 1]}),
 }
@@ -79,7 +116,6 @@ NAMES = [*TIMM, *(f"tv_{name}" for name in TORCHVISION), *TRANSFORMERS]
 
 def make(name: str) -> tuple[nn.Module, Tensor]:
     """A network, and a batch that it takes."""
-    _with_torchvision()
     if name in TRANSFORMERS:
         return _transformer(*TRANSFORMERS[name])
     return _torchvision(name[3:]) if name.startswith("tv_") else _timm(name)
@@ -112,13 +148,16 @@ def _torchvision(name: str) -> tuple[nn.Module, Tensor]:
     return model, torch.randn(IMAGES, 3, size, size)
 
 
-def _transformer(kind: str, config: str, options: dict) -> tuple[nn.Module, Tensor]:
+def _transformer(
+    kind: str, config: str, options: dict, shape: tuple[int, ...] = (3, 64, 64)
+) -> tuple[nn.Module, Tensor]:
     import transformers
 
     model = getattr(transformers, kind)(getattr(transformers, config)(**options)).eval()
+    model = model.encoder if kind == "WhisperModel" else model
     if "vocab_size" in options:
         return model, torch.randint(0, 100, (IMAGES, 12))
-    return model, torch.randn(IMAGES, 3, 64, 64)
+    return model, torch.randn(IMAGES, *shape)
 
 
 @torch.no_grad()
@@ -130,8 +169,8 @@ def _takes(model: nn.Module, size: int) -> bool:
     return True
 
 
-def _with_torchvision() -> None:
-    """Import torchvision where its compiled operations are missing; none of them is called here."""
+def load_libraries() -> None:
+    """Import all three, torchvision without the compiled operations that it may lack."""
     library = operations.Library("torchvision", "FRAGMENT")
     while True:
         try:
@@ -144,5 +183,10 @@ def _with_torchvision() -> None:
             for name in [name for name in sys.modules if name.startswith("torchvision")]:
                 del sys.modules[name]
         else:
-            _with_torchvision.keep = library  # its definitions live as long as it does
-            return
+            load_libraries.keep = library  # its definitions live as long as it does
+            break
+    import timm  # noqa: F401
+    import torchvision.models.segmentation  # noqa: F401
+    import transformers
+
+    transformers.logging.set_verbosity_error()

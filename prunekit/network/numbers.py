@@ -18,7 +18,7 @@ __all__ = ["kind_of", "with_numbers"]
 
 Check = Callable[[Sequence[Site]], str | None]
 
-MOST = 6  # numbers that are tried
+MOST = 8  # numbers that are tried
 
 
 def with_numbers(model: nn.Module, sites: Sequence[Site], check: Check) -> list[Site] | None:

@@ -26,6 +26,8 @@ class State:
             vars(module).clear()
             vars(module).update(attributes)
         for kept, old in self._dicts:
+            if not (kept or old):  # as most are
+                continue
             if len(kept) != len(old) or not all(map(operator.is_, kept.values(), old.values())):
                 kept.clear()
                 kept.update(old)
