@@ -88,7 +88,8 @@ def find_sites(
     ignored_layers : names or patterns (``layer1.*``), modules or types to leave alone; a container
         counts with all its layers
     prune_residual : also offer channels that residual connections add up: one set for all layers
-        that write to the stream, taken by all that read it
+        that write to the stream, taken by all that read it. Parallel branches that are added, with
+        nothing that goes around a layer, need no such word
 
     Returns
     -------
