@@ -27,7 +27,7 @@ from prunekit.algebra.least_squares import LeastSquares, columns_of
 from prunekit.classroom import data
 from prunekit.classroom.figures import style
 from prunekit.classroom.pretrained import pretrained
-from prunekit.network.inputs import calibration_batches
+from prunekit.network.calibration import calibration_batches
 from prunekit.network.layers import outgoing_weights
 from prunekit.network.survey import Survey
 from prunekit.results.report import text_table

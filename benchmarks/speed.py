@@ -5,7 +5,8 @@
 
 A forward pass of one network over all images is the unit. Two are the least that a walk can do: the
 original's and that of the network being pruned. "run" is what the convolutions and linear layers
-really computed, counted in MACs; all else are seconds, one thread, medians (and ranges).
+really computed, counted in MACs; all else are seconds of the processor, which other work on the
+machine hardly touches; one thread, medians (and ranges).
 """
 
 import argparse
@@ -13,7 +14,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from statistics import median
-from time import perf_counter
+from time import process_time
 
 import torch
 from torch import Tensor, nn
@@ -66,11 +67,11 @@ def clocked(owner: type, name: str) -> Iterator[list[float]]:
 
     @functools.wraps(method)
     def timed(*args: object, **kwargs: object) -> object:
-        start = perf_counter()
+        start = process_time()
         try:
             return method(*args, **kwargs)
         finally:
-            found.append(perf_counter() - start)
+            found.append(process_time() - start)
 
     setattr(owner, name, timed)
     try:
@@ -80,9 +81,9 @@ def clocked(owner: type, name: str) -> Iterator[list[float]]:
 
 
 def seconds(call: Callable[[], object]) -> float:
-    start = perf_counter()
+    start = process_time()
     call()
-    return perf_counter() - start
+    return process_time() - start
 
 
 def walk_only(model: nn.Module, images: Tensor) -> Callable[[], None] | None:

@@ -29,6 +29,7 @@ __all__ = [
     "dual_vectors",
     "leave_one_out",
     "leave_one_out_naive",
+    "prices",
     "removal_costs",
     "remove",
     "remove_duals",
@@ -103,7 +104,11 @@ def removal_costs(H: Tensor, W: Tensor | None, channels: Tensor, block_size: int
     if W is None:
         # ‖r_c‖² = tr((H_cc)⁻¹)
         return torch.linalg.inv(H_cc).diagonal(dim1=1, dim2=2).sum(1)
-    W_c = W.view(n, k, -1)[channels]  # (channels, k, outputs)
+    return prices(H_cc, W.view(n, k, -1)[channels])
+
+
+def prices(H_cc: Tensor, W_c: Tensor) -> Tensor:
+    """The same from each channel's blocks, H_cc (channels, k, k) and W_c (channels, k, outputs)."""
     # ΔE_c = tr(W_cᵀ (H_cc)⁻¹ W_c)
     return (W_c * torch.linalg.solve(H_cc, W_c)).sum((1, 2))
 

@@ -15,10 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from prunekit.algebra.arguments import kind, one_of, optional, takes, whole
 from prunekit.algebra.moments import Moments, check_matrix, float64
+from prunekit.network.calibration import calibration_batches
 from prunekit.network.finding import ConsumerInputs, only_consumer
 from prunekit.network.given import frozen_copy, undisturbed
-from prunekit.network.inputs import Inputs, calibration_batches
+from prunekit.network.inputs import Inputs, check_numbers
 from prunekit.network.layers import by_channel
 from prunekit.network.recording import record
 
@@ -26,6 +28,11 @@ __all__ = ["behaviors", "similarity"]
 
 
 @undisturbed
+@takes(
+    layer=kind(str, words="the name of a layer"),
+    positions=optional(whole()),
+    seed=whole(0, 2**63 - 1),
+)
 def behaviors(
     model: nn.Module,
     layer: str,
@@ -58,7 +65,8 @@ def behaviors(
     if layer not in names or not layer:
         some = ", ".join(n for n in list(names)[1:] if not list(names[n].children()))
         raise ValueError(f"layer must be one of the network's, got {layer!r}; it has {some:.300}")
-    batches = calibration_batches(inputs)
+    check_numbers(model)
+    batches = calibration_batches(inputs, name="inputs")
     model = frozen_copy(model)
     taken = only_consumer(model, layer, batches[0])
     maps = _taken(model, taken, batches) if taken else _given(model, layer, batches)
@@ -88,6 +96,7 @@ def _given(model: nn.Module, name: str, batches: Iterable[Inputs]) -> Iterator[T
             yield output.flatten(2) if is_map else output.reshape(-1, output.shape[-1], 1)
 
 
+@takes(measure=one_of("cosine", "correlation", "angle"))
 def similarity(behaviors: Tensor | Moments, measure: str = "cosine") -> Tensor:
     """How alike neurons are, two by two: (n, n), ready to draw.
 
@@ -102,8 +111,6 @@ def similarity(behaviors: Tensor | Moments, measure: str = "cosine") -> Tensor:
     -------
     float64 (n, n). A dead neuron (for "correlation": a constant one) is like none but itself.
     """
-    if measure not in ("cosine", "correlation", "angle"):
-        raise ValueError(f"measure must be 'cosine', 'correlation' or 'angle', got {measure!r}")
     if not isinstance(behaviors, Moments):
         behaviors = Moments().update(check_matrix(behaviors, "behaviors"))
     G = behaviors.scatter_xx if measure == "correlation" else behaviors.gram

@@ -37,7 +37,7 @@ def reweighted(
     X, Y : consumer inputs (samples, d), the outputs aimed at (samples, outputs), float64
     W, b : where to start, (d, outputs) and (outputs,); columns of X whose row of W is zero stay out
     scale, shift : of the batch norm between the layer and the ReLU (outputs,); 1 and 0 without
-    ridge : λ relative to the mean of diag(XᵀX), towards the W and b given. Larger than elsewhere:
+    ridge : λ_j relative to the diagonal of XᵀX, towards the W and b given. Larger than elsewhere:
         the few samples that count for an output are easily fitted too well
     steps : times to reweight at most; an output stops when its error does not fall any more
 
@@ -50,8 +50,9 @@ def reweighted(
     used = W.abs().sum(1) > 0
     A = torch.cat([X[:, used], X.new_ones(len(X), 1)], 1)  # (samples, kept + 1), ones for b
     start = torch.cat([W[used], b[None]])  # (kept + 1, outputs)
-    ridge = max(ridge, 1e-10) * A.square().sum(0).mean()  # never zero: all of ω may be
-    eye = ridge * torch.eye(A.shape[1], dtype=A.dtype, device=A.device)
+    energies = A.square().sum(0)
+    energies = energies.clamp(min=1e-80 * energies.max())
+    ridge = torch.diag(max(ridge, 1e-10) * energies)  # never zero: all of ω may be
     Z = scale * Y + shift
     best = start.clone()
     for output in range(W.shape[1]):
@@ -63,9 +64,9 @@ def reweighted(
             # ω = (φ(z) − φ(ẑ))² / (z − ẑ)², the slope of φ where they meet
             ratio = (z.relu() - guess.relu()) / (z - guess)
             weight = torch.where((z - guess).abs() > 1e-12, ratio, (z > 0).to(z)).square()
-            # min Σ ω (y − Av)² + λ‖v − v⁰‖²
+            # min Σ ω (y − Av)² + Σ λ_j (v_j − v⁰_j)²
             right = (A * weight[:, None]).T @ (y - A @ start[:, output])
-            left = (A * weight[:, None]).T @ A + eye
+            left = (A * weight[:, None]).T @ A + ridge
             aim = start[:, output] + torch.linalg.solve(left, right)
             for share in (1.0, 0.5, 0.25, 0.125):  # a shorter step where the whole one overshoots
                 tried = v + share * (aim - v)

@@ -5,9 +5,9 @@ With H = G⁻¹ the error that its removal adds to Y, when everything that stays
 
     ΔE_c = tr(W_cᵀ (H_cc)⁻¹ W_c)
 
-and after each removal W and H follow by a downdate (`prunekit.biorthogonal`), without another
-inversion. The cheapest channel goes, the next one is asked again: greedy, and nested, so one pass
-answers for every pruning ratio.
+and after each removal W and H follow by a downdate (`prunekit.biorthogonal`; many at a time in
+`prunekit.algebra.delayed`), without another inversion. The cheapest channel goes, the next one is
+asked again: greedy, and nested, so one pass answers for every pruning ratio.
 
 Source: Kamma & Wada, "REAP: A Method for Pruning Convolutional Neural Networks with Performance
 Preservation", IEICE Trans. Inf. & Syst. E104-D(1), 2021. From its abstract: prune what the other
@@ -24,16 +24,28 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from prunekit.algebra.arguments import finite, flag, one_of, optional, takes, whole
 from prunekit.algebra.choice import first_smallest
 from prunekit.algebra.elimination import Elimination, Step
+from prunekit.algebra.layer import Layer
 from prunekit.algebra.least_squares import LeastSquares, columns_of
 from prunekit.algebra.moments import Moments
 from prunekit.algebra.statistics import Statistics
-from prunekit.biorthogonal import removal_costs, remove
+from prunekit.biorthogonal import prices
 
 __all__ = ["eliminate", "reap"]
 
 
+SCORE, EXCHANGES = one_of("output", "behavior"), whole(0)
+
+
+@takes(
+    block_size=whole(1),
+    output_scale=optional(finite),
+    score=SCORE,
+    exchanges=EXCHANGES,
+    record=flag,
+)
 def eliminate(
     moments: Moments,
     block_size: int = 1,
@@ -56,8 +68,8 @@ def eliminate(
     weights, bias : W⁰ (d, outputs) and b⁰ (outputs,), the layer as it was. The ridge pulls
         towards W⁰ (towards zero without it); b⁰ is used only when not ``centered``
     centered : refit the bias too, as if X had a column of ones that never goes
-    ridge : λ relative to the mean of diag(G), 0 or more
-    output_scale : weighs the error of each output (outputs,) in the score, or the error of all
+    ridge : λ_j relative to the energy of column j, 0 or more: rescaled columns change nothing
+    output_scale : weighs the error of each output (outputs,) in the score, or the errors of all
         together by S^½ (outputs, m); the fit is the same with any, as outputs are fitted one by one
     score : "output" asks what a removal does to Y, "behavior" only how badly the others
         reconstruct the channel, tr((H_cc)⁻¹), whatever the weights
@@ -82,17 +94,17 @@ def eliminate(
     """
     problem = LeastSquares.from_moments(moments, weights, bias, centered=centered, ridge=ridge)
     d, outputs = problem.cross.shape
-    if block_size < 1 or d % block_size:
+    if d % block_size:
         raise ValueError(f"block_size must divide the {d} columns of X, got {block_size}")
     if output_scale is not None and tuple(output_scale.shape[:1]) != (outputs,):
         raise ValueError(
             f"output_scale must have {outputs} numbers, one per output, "
             f"got {tuple(output_scale.shape)}"
         )
-    _check(score, exchanges)
-    return _eliminate([_Layer(problem, block_size, output_scale)], score, exchanges, record)
+    return _eliminate([Layer(problem, block_size, output_scale)], score, exchanges, record)
 
 
+@takes(score=SCORE, exchanges=EXCHANGES, record=flag)
 def reap(
     site: Statistics, *, score: str = "output", exchanges: int = 0, record: bool = False
 ) -> Elimination:
@@ -100,93 +112,36 @@ def reap(
 
     For other options than the defaults: ``method=functools.partial(reap, exchanges=20)``.
     """
-    _check(score, exchanges)
-    layers = [_Layer(c.problem, c.block_size, c.output_scale) for c in site.consumers]
+    layers = [Layer(c.problem, c.block_size, c.output_scale) for c in site.consumers]
     return _eliminate(layers, score, exchanges, record)
-
-
-def _check(score: str, exchanges: int) -> None:
-    if score not in ("output", "behavior"):
-        raise ValueError(f"score must be 'output' or 'behavior', got {score!r}")
-    if exchanges < 0:
-        raise ValueError(f"exchanges must be 0 or more, got {exchanges}")
-
-
-class _Layer:
-    """One consumer while channels go: H (d, d), and W (d, m) in scaled outputs."""
-
-    def __init__(self, problem: LeastSquares, block_size: int, scale: Tensor | None) -> None:
-        self.problem, self.k = problem, block_size
-        self.n = len(problem.gram) // block_size
-        scale = torch.ones_like(problem.mean_y) if scale is None else scale
-        self.scale = torch.diag(scale) if scale.ndim == 1 else scale  # S^½ (outputs, m)
-        self.fit(torch.arange(self.n, device=problem.gram.device))
-
-    def fit(self, channels: Tensor) -> None:
-        """H and W of these channels, zero elsewhere, from a fresh factorisation."""
-        columns = columns_of(channels, self.k)
-        factor, self.ridge = self.problem.factorise(columns)
-        self.H = torch.zeros_like(self.problem.gram)
-        self.H[columns[:, None], columns] = torch.cholesky_inverse(factor)
-        self.W = self.H @ self.target()
-
-    def target(self) -> Tensor:  # W = H (B + λW⁰), times S^½
-        return (self.problem.cross + self.ridge * self.problem.weights) @ self.scale
-
-    def refresh(self, channels: Tensor) -> None:
-        """Factorise again when dependent columns have gone, and the huge numbers they brought."""
-        energy = self.problem.gram.diagonal().mean()
-        if self.ridge > self.problem.ridge and self.H.diagonal().max() * energy < 1e6:
-            self.fit(channels)
-
-    def costs(self, channels: Tensor, score: str) -> Tensor:
-        return removal_costs(self.H, self.W if score == "output" else None, channels, self.k)
-
-    def energy(self, score: str) -> Tensor:
-        """What costs are small against: ‖Y‖², or ‖X‖²."""
-        if score == "behavior":
-            return self.problem.gram.trace()
-        return (self.problem.energy * self.scale.square().sum(1)).sum()
-
-    def remove(self, channel: int) -> float:
-        """Let a channel go; the rise of ‖Y − XW‖²."""
-        c = slice(channel * self.k, channel * self.k + self.k)
-        distance = self.W - self.problem.weights @ self.scale  # W − W⁰
-        price = removal_costs(self.H, self.W, torch.tensor([channel]), self.k)
-        fall = remove(self.H, self.W, c)
-        # ΔE_c less what the ridge charges for it, λ‖W − W⁰‖²
-        return (price + self.ridge * (fall * (2 * distance - fall)).sum()).item()
-
-    def error(self, channels: list[int]) -> float:
-        W = self.problem.solve(columns_of(torch.tensor(channels, device=self.H.device), self.k))
-        return self.problem.error(W, scale=self.scale)
 
 
 Watch = Callable[[int, Tensor, Tensor], None]  # who goes, who was asked, what each would cost
 
 
 def _greedy(
-    layers: Sequence[_Layer], score: str, watch: Watch | None = None
-) -> tuple[list[int], list[float]]:
+    layers: Sequence[Layer], score: str, watch: Watch | None = None
+) -> tuple[list[int], Tensor]:
     """The elimination itself: the order in which channels go, and what each adds to the error."""
-    left = torch.ones(layers[0].n, dtype=torch.bool, device=layers[0].H.device)
-    order, errors, whole = [], [], sum(layer.energy(score) for layer in layers)
+    left = torch.ones(layers[0].n, dtype=torch.bool, device=layers[0].scale.device)
+    order, whole = [], sum(layer.energy(score) for layer in layers)
     for _ in range(len(left)):
         ids = left.nonzero()[:, 0]
         for layer in layers:
             layer.refresh(ids)
         # Σ over consumers of ΔE_c = tr(W_cᵀ (H_cc)⁻¹ W_c)
-        costs = sum(layer.costs(ids, score) for layer in layers)  # (left,)
+        costs = sum(layer.left.costs(ids, score) for layer in layers)  # (left,)
         gone = int(ids[first_smallest(costs, whole)])
         if watch is not None:
             watch(gone, ids, costs)
-        errors.append(sum(layer.remove(gone) for layer in layers))
+        for layer in layers:
+            layer.left.remove(gone)
         order.append(gone)
         left[gone] = False
-    return order, errors
+    return order, sum(layer.errors() for layer in layers)
 
 
-def _eliminate(layers: Sequence[_Layer], score: str, exchanges: int, record: bool) -> Elimination:
+def _eliminate(layers: Sequence[Layer], score: str, exchanges: int, record: bool) -> Elimination:
     """The greedy path, recorded and refined as asked."""
     steps: list[Step] = []
     first = layers[0]
@@ -195,7 +150,7 @@ def _eliminate(layers: Sequence[_Layer], score: str, exchanges: int, record: boo
     refined = lru_cache(None)(lambda kept: _exchanged(layers, kept, exchanges))
     return Elimination(
         torch.tensor(order),
-        torch.tensor(errors, dtype=torch.float64),
+        errors.cpu(),
         first.problem,
         first.k,
         refine=(lambda kept: refined(tuple(kept.tolist()))) if exchanges else None,
@@ -203,28 +158,31 @@ def _eliminate(layers: Sequence[_Layer], score: str, exchanges: int, record: boo
     )
 
 
-def _step(layer: _Layer, gone: int, ids: Tensor, costs: Tensor) -> Step:
+def _step(layer: Layer, gone: int, ids: Tensor, costs: Tensor) -> Step:
     """What is about to happen, for a notebook to draw."""
-    H, k = layer.H, layer.k
-    c = slice(gone * k, gone * k + k)
-    scores = torch.full((layer.n,), torch.nan, dtype=H.dtype).index_copy(0, ids.cpu(), costs.cpu())
+    k, left = layer.k, layer.left
+    H_cc, H_c = left.row(gone)
+    scores = torch.full((layer.n,), torch.nan, dtype=H_c.dtype).index_copy(
+        0, ids.cpu(), costs.cpu()
+    )
     # x_c ≈ −X·H_:c (H_cc)⁻¹, itself left out
-    cover = -torch.linalg.solve(H[c, c], H[c]).T.clone()  # (d, k)
-    cover[c] = 0.0
+    cover = H_c.new_zeros(layer.n * k, k)  # (d, k)
+    cover[columns_of(left.channels, k)] = -torch.linalg.solve(H_cc, H_c).T
+    cover[gone * k : gone * k + k] = 0.0
     return Step(gone, scores, cover)
 
 
-def _exchanged(layers: Sequence[_Layer], kept: tuple[int, ...], exchanges: int) -> Tensor:
+def _exchanged(layers: Sequence[Layer], kept: tuple[int, ...], exchanges: int) -> Tensor:
     """``kept`` after the best exchanges: one removed channel comes back, another one goes."""
-    device, whole = layers[0].H.device, sum(layer.energy("output") for layer in layers)
+    device, whole = layers[0].scale.device, sum(layer.energy("output") for layer in layers)
     inside = list(kept)
     for _ in range(exchanges):
-        for layer in layers:
-            layer.fit(torch.tensor(inside, device=device))
+        fits = [layer.whole(torch.tensor(inside, device=device)) for layer in layers]
         best = (0.0, -1, -1)
         for back in sorted(set(range(layers[0].n)) - set(inside)):
             ids = torch.tensor([*inside, back], device=device)
-            costs = sum(_costs_with(layer, back, ids) for layer in layers)
+            pairs = zip(layers, fits, strict=True)
+            costs = sum(_costs_with(layer, *fit, back, ids) for layer, fit in pairs)
             # the error falls by what ``back`` brings and rises by what ``out`` costs
             out = first_smallest(costs, whole)
             change = (costs[out] - costs[-1]).item()
@@ -238,13 +196,19 @@ def _exchanged(layers: Sequence[_Layer], kept: tuple[int, ...], exchanges: int) 
     return torch.tensor(inside)
 
 
-def _costs_with(layer: _Layer, back: int, channels: Tensor) -> Tensor:
+def _costs_with(
+    layer: Layer, H: Tensor, W: Tensor, T: Tensor, back: int, channels: Tensor
+) -> Tensor:
     """What the removal of each of ``channels`` would cost if ``back`` came in again."""
-    r = columns_of(torch.tensor([back], device=layer.H.device), layer.k)
-    eye = torch.eye(len(layer.H), dtype=layer.H.dtype, device=layer.H.device)[:, r]  # (d, k)
-    G_r = layer.problem.gram[:, r] + layer.ridge * eye
+    n, k = layer.n, layer.k
+    r = columns_of(torch.tensor([back], device=H.device), k)
+    eye = torch.eye(len(H), dtype=H.dtype, device=H.device)[:, r]  # (d, k)
+    G_r = layer.problem.gram[:, r] + layer.ridge[:, None] * eye
     # the inverse grows by a block, the reverse of a downdate: V = I_:r − H G_:r
-    V = eye - layer.H @ G_r
-    # H ← H + V (G_r: V)⁻¹ Vᵀ
-    grown = layer.H + V @ torch.linalg.solve(G_r.T @ V, V.T)
-    return removal_costs(grown, grown @ layer.target(), channels, layer.k)
+    V = eye - H @ G_r
+    # H ← H + V (G_r: V)⁻¹ Vᵀ     W ← W + V (G_r: V)⁻¹ Vᵀ T     of each channel its own block
+    MV = torch.linalg.solve(G_r.T @ V, V.T)  # (k, d)
+    V_c, MV_c = V.view(n, k, k)[channels], MV.view(k, n, k).movedim(1, 0)[channels]
+    H_cc = H.view(n, k, n, k)[channels, :, channels, :] + V_c @ MV_c
+    W_c = W.view(n, k, -1)[channels] + V_c @ (MV @ T)
+    return prices(H_cc, W_c)

@@ -22,9 +22,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from prunekit.algebra.arguments import finite, flag, number, one_of, optional, takes, whole
 from prunekit.algebra.choice import first_smallest
 from prunekit.algebra.elimination import Elimination, Weights
-from prunekit.algebra.moments import Moments, check_matrix
+from prunekit.algebra.moments import Moments, check_matrix, float64
 from prunekit.algebra.statistics import Statistics
 
 __all__ = ["Unification", "Merge", "unify", "unify_site"]
@@ -64,6 +65,13 @@ class Unification:
     history: tuple[Merge, ...]
 
 
+SCORE, SCALE = one_of("output", "behavior"), one_of("best", "one")
+
+
+STOPS = dict(remove=optional(whole()), ratio=optional(number()), max_error=optional(number(0)))
+
+
+@takes(bias=optional(finite), **STOPS, score=SCORE, affine=flag, scale=SCALE)
 def unify(
     X: Tensor,
     W: Tensor,
@@ -103,9 +111,9 @@ def unify(
     X, W = check_matrix(X, "X"), check_matrix(W, "W")
     if len(W) != X.shape[1]:
         raise ValueError(f"W must have a row per column of X, {X.shape[1]}, got {len(W)} rows")
-    b = torch.zeros_like(W[0]) if bias is None else check_matrix(bias[None], "bias")[0]
-    if len(b) != W.shape[1]:
-        raise ValueError(f"bias must have {W.shape[1]} numbers as W has columns, got {len(b)}")
+    b = torch.zeros_like(W[0]) if bias is None else float64(bias)
+    if tuple(b.shape) != (W.shape[1],):
+        raise ValueError(f"bias must have {W.shape[1]} numbers as W has columns, got {(*b.shape,)}")
     moments = Moments().update(X)
     count = _count(len(W), remove, ratio, max_error)
     merges = _merges([_Said(moments, W, 1, affine)], count, score, scale)
@@ -118,6 +126,7 @@ def unify(
     return Unification(torch.tensor(kept), W, b, tuple(merges))
 
 
+@takes(score=SCORE, affine=flag, scale=SCALE)
 def unify_site(
     site: Statistics, *, score: str = "output", affine: bool = True, scale: str = "best"
 ) -> Elimination:
@@ -155,6 +164,7 @@ class _Said:
         n = len(W)
         G = moments.scatter_xx if affine else moments.gram
         self.G = G.view(n, k, n, k).diagonal(dim1=1, dim2=3).sum(-1)  # (n, n) ⟨x_i, x_j⟩, all taps
+        self.loudness = moments.gram.diagonal().view(n, k).sum(1)  # ‖x_j‖², not centred
         self.W = W  # (n, k·outputs)
         self.means = moments.mean_x.view(n, k)
         self.affine = affine
@@ -165,29 +175,21 @@ def _count(n: int, remove: int | None, ratio: float | None, max_error: float | N
     if (remove is not None) + (ratio is not None) + (max_error is not None) != 1:
         raise ValueError("give one of remove, ratio and max_error")
     if remove is not None:
-        if isinstance(remove, bool) or not isinstance(remove, int) or not 0 <= remove < n:
-            raise ValueError(
-                f"remove must be a whole number 0 ≤ remove < {n}, one neuron stays; got {remove!r}"
-            )
+        if not 0 <= remove < n:
+            raise ValueError(f"remove must be 0 ≤ remove < {n}, one neuron stays; got {remove!r}")
         return remove
     if ratio is not None:
         if not 0 <= ratio < 1:
             raise ValueError(f"ratio is the fraction of neurons removed, 0 ≤ r < 1, got {ratio}")
         return min(n - 1, int(ratio * n + 0.5))
-    if not max_error >= 0:
-        raise ValueError(f"max_error must be 0 or more, got {max_error}")
     return n - 1
 
 
 def _merges(said: Sequence[_Said], count: int, score: str, scale: str) -> list[Merge]:
     """The greedy sequence of ``count`` merges; the errors of several consumers add up."""
-    if score not in ("output", "behavior"):
-        raise ValueError(f"score must be 'output' or 'behavior', got {score!r}")
-    if scale not in ("best", "one"):
-        raise ValueError(f"scale must be 'best' or 'one', got {scale!r}")
     G = sum(its.G for its in said)
     energy = G.diagonal()  # ‖x_j‖²
-    alive = energy > 1e-12 * energy.max()
+    alive = energy > 1e-12 * sum(its.loudness for its in said)
     # a_ij = ⟨x_i, x_j⟩ / ‖x_i‖²; a neuron that says nothing speaks for nobody
     a = torch.where(alive[:, None], G / energy[:, None], 0.0)
     a = torch.ones_like(G) if scale == "one" else a

@@ -32,6 +32,7 @@ CLASSROOM = {
     "network.augmenting",
     "network.finding",
     "network.given",
+    "network.calibration",
     "network.inputs",
     "network.recording",
     "network.widths",
@@ -43,6 +44,7 @@ CLASSROOM = {
     "reap",
     "results.frames",
     "results.report",
+    "results.whole",
     "unification",
 }
 PURE = ("algebra", STORY)  # arrays in, arrays out

@@ -307,6 +307,37 @@ def test_a_hook_that_cannot_be_copied_does_not_stand_in_the_way():
     assert recorder.count <= 2
 
 
+class Collecting(nn.Module):
+    """Collects what its layers say by hooks that its own code sets when it is first called."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.ready = chain(), False
+
+    def forward(self, x):
+        if not self.ready:
+            self.body[2].register_forward_hook(lambda _m, _args, out: said.append(out))
+            self.ready = True
+        said.clear()
+        return self.body(x) + said[-1].mean((1, 2, 3))[:, None]
+
+
+said = []
+
+
+def test_hooks_that_a_network_sets_itself_stay_with_it():
+    """Its copies are called before they are copied again, and would think that they have them."""
+    model, plain = Collecting().eval(), chain().eval()
+    model.body.load_state_dict(plain.state_dict())
+    result = prune(model, method="l1", repair="none")
+    assert result.plan.cuts and not model.ready and not model.body[2]._forward_hooks
+    small = result.model.body[:3](IMAGES)
+    want = result.model.body(IMAGES) + small.mean((1, 2, 3))[:, None]
+    torch.testing.assert_close(result.model(IMAGES), want)
+    with pytest.raises(ValueError, match=r"working copies have no hooks, and those on body\.2 may"):
+        prune(result.model, method="l1")  # which are the user's now
+
+
 class Remembering(nn.Sequential):
     """A network that keeps what it said last, with the graph behind it."""
 
@@ -348,6 +379,30 @@ def test_layers_called_by_keyword_and_inputs_by_name(method):
     torch.manual_seed(0)
     small = prune(ByKeyword(), [{"image": IMAGES}], {"image": ONE}, method=method).model
     assert (small.one.out_channels, small.two.out_channels) == (4, 4)
+
+
+class WholeDict(nn.Module):
+    """Its forward takes the batch as it comes from the data set."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = chain()
+
+    def forward(self, batch):
+        return {"logits": self.body(batch["image"]), "name": "chain", "loss": None}
+
+
+def test_a_forward_that_takes_the_batch_as_a_dict():
+    torch.manual_seed(0)
+    model = WholeDict().eval()
+    result = prune(model, [{"image": IMAGES, "file": ["x.png"] * len(IMAGES)}], {"image": ONE})
+    alone = prune(model.body)
+    assert (
+        result.report.macs_after
+        == alone.report.macs_after
+        == pk.count_macs(result.model, {"image": ONE})
+    )
+    torch.testing.assert_close(result.model({"image": ONE})["logits"], alone.model(ONE))
 
 
 def test_several_inputs_by_place_and_by_name_come_to_the_same():

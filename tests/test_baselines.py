@@ -140,9 +140,9 @@ def test_forward_keeps_what_lowers_the_refitted_error_most(seed, coefficients, r
     k, kept = X.shape[1] // N, []
     X, Y = X - X.mean(0), Y - Y.mean(0)
     scale = Y.square().sum().item()
-    root = site.problem.ridge**0.5  # √λ: the ridge is as many rows more, of W = W⁰
-    A = torch.cat([X, root * torch.eye(X.shape[1], dtype=F64)])
-    B = torch.cat([Y, root * site.weights])
+    root = site.problem.ridge.sqrt().diag()  # √Λ: the ridge is as many rows more, of W = W⁰
+    A = torch.cat([X, root])
+    B = torch.cat([Y, root @ site.weights])
 
     def error(channels):
         A_S = A[:, of(channels, k)]

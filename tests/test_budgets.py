@@ -9,15 +9,15 @@ import prunekit as pk
 from prunekit.network.widths import macs_cost, params_cost, with_widths
 
 from .networks import chain
-from .zoo import ZOO
+from .zoo import ZOO, sites_of, traced
 
 
 @functools.cache
-def sites_of(name):
+def costs_of(name):
     """The prunable sites of a network of the zoo, and what its narrowest cut leaves of both."""
     entry = ZOO[name]
     model, inputs = entry.make(), entry.inputs(2)
-    sites = [site for site in pk.find_sites(model, inputs) if site.reason is None]
+    sites = [site for site in sites_of(name) if site.reason is None]
     least = with_widths(model, {site: 1 for site in sites})
     whole = pk.count_macs(model, inputs), pk.count_params(model)
     return sites, whole, (pk.count_macs(least, inputs), pk.count_params(least))
@@ -25,7 +25,7 @@ def sites_of(name):
 
 @pytest.mark.parametrize("name", list(ZOO))
 def test_predicted_costs_are_those_of_cut_networks(name):
-    entry, (sites, *_) = ZOO[name], sites_of(name)
+    entry, (sites, *_) = ZOO[name], costs_of(name)
     if not sites:
         pytest.skip("nothing can be pruned here")
     model, inputs = entry.make(), entry.inputs(2)
@@ -41,20 +41,20 @@ def test_predicted_costs_are_those_of_cut_networks(name):
 @pytest.mark.parametrize("unit", ["macs", "params"])
 @pytest.mark.parametrize("name", list(ZOO))
 def test_budgets_hold_for_prune_and_for_pro(name, unit):
-    entry, (sites, whole, least) = ZOO[name], sites_of(name)
+    entry, (sites, whole, least) = ZOO[name], costs_of(name)
     i = ("macs", "params").index(unit)
     if not sites or least[i] > 0.97 * whole[i]:
         pytest.skip("nothing that counts can be pruned here")
     model, inputs = entry.make(), entry.inputs(4)
     limit = int(0.6 * whole[i] + 0.4 * least[i])
     how = {"method": "l1", "progress": False}
-    result = pk.prune(model, inputs, [inputs], **{f"target_{unit}": limit}, **how)
+    target = {f"target_{unit}": limit}
+    with traced(name):
+        result = pk.prune(model, inputs, [inputs], **target, **how)
+        ratios = pk.optimize_ratios(model, inputs, [inputs], **target, step=0.4, **how)
+        small = pk.prune(model, inputs, [inputs], pruning_ratio=ratios, **how).model
     count = (lambda m: pk.count_macs(m, inputs)) if unit == "macs" else pk.count_params
     assert count(result.model) == getattr(result.report, f"{unit}_after") <= limit
-    ratios = pk.optimize_ratios(
-        model, inputs, [inputs], **{f"target_{unit}": limit}, step=0.4, **how
-    )
-    small = pk.prune(model, inputs, [inputs], pruning_ratio=ratios, **how).model
     assert count(small) == ratios.cost <= limit
 
 

@@ -1,13 +1,19 @@
 """Costs against the formulas of a textbook."""
 
+import copy
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torch.backends.cuda import flash_sdp_enabled
+from torch.utils.flop_counter import FlopCounterMode
 
 import prunekit as pk
 from prunekit.classroom import models
+from prunekit.network.cost import FORMULAS
 
 from .networks import TwoInputs, chain
 
@@ -81,7 +87,6 @@ def test_macs_of_a_fused_encoder_layer_are_counted():
     tokens = torch.randn(1, 5, 16)
     # query, key, value and output projections, and the two layers of the MLP
     assert pk.count_macs(layer, tokens) >= 5 * (4 * 16 * 16 + 2 * 16 * 32)
-    assert torch.backends.mha.get_fastpath_enabled()
     small = pk.prune(
         nn.Sequential(layer, nn.Linear(16, 2)),
         tokens,
@@ -91,3 +96,80 @@ def test_macs_of_a_fused_encoder_layer_are_counted():
     )
     assert small.model[0].linear1.out_features == 16
     assert small.report.macs_before - small.report.macs_after == 5 * 2 * 16 * 16
+
+
+class Last(nn.Module):
+    """A recurrent classifier."""
+
+    def __init__(self, kind, **how):
+        super().__init__()
+        self.body = kind(32, 64, batch_first=True, **how)
+        self.head = nn.Linear(128 if how.get("bidirectional") else 64, 8)
+
+    def forward(self, x):
+        return self.head(self.body(x)[0][:, -1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("kind", "gates"), [(nn.LSTM, 4), (nn.GRU, 3), (nn.RNN, 1)])
+def test_macs_of_recurrent_layers_by_hand(kind, gates, dtype):
+    steps = torch.randn(3, 20, 32, dtype=dtype)
+    want = 20 * gates * 64 * (32 + 64) + 64 * 8
+    assert pk.count_macs(Last(kind).to(dtype), steps) == want
+    both = {"num_layers": 2, "bidirectional": True}
+    want = 2 * 20 * gates * 64 * ((32 + 64) + (128 + 64)) + 128 * 8
+    assert pk.count_macs(Last(kind, **both).to(dtype), steps) == want
+
+
+def test_macs_of_recurrent_layers_on_a_gpu_from_the_same_shapes():
+    shapes = [tuple(p.shape) for p in nn.LSTM(32, 64, num_layers=2).parameters()]
+    want = 2 * 20 * 4 * 64 * ((32 + 64) + (64 + 64))
+    assert FORMULAS[torch.ops.aten._cudnn_rnn]((20, 1, 32), shapes, 4, None) == want
+
+
+def test_a_budget_counts_recurrent_layers_too():
+    model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 32), Last(nn.LSTM))
+    steps, lstm = torch.randn(40, 20, 8), 20 * 4 * 64 * (32 + 64)
+    half = 1 - 20 * 32 * (8 + 32) / 2 / pk.count_macs(model, steps)  # what the rest can give
+    report = pk.prune(model, steps[:1], steps, target_macs=half, progress=False).report
+    assert lstm < report.macs_after <= half * report.macs_before
+
+
+class Attends(nn.Module):
+    def forward(self, x):
+        return F.scaled_dot_product_attention(x, x, x, is_causal=True)
+
+
+def test_macs_of_attention_and_of_bilinear_layers_by_hand():
+    query, want = torch.randn(1, 1, 10, 4), 2 * 10 * 10 * 4
+    assert pk.count_macs(Attends(), query) == want
+    with FlopCounterMode(display=False) as counter:  # of torch, fused
+        Attends()(query)
+    assert counter.get_total_flops() == 2 * want
+    assert pk.count_macs(Both(), torch.randn(2, 4)) == 4 * 5 * 6
+
+
+class Both(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Bilinear(4, 5, 6)
+
+    def forward(self, x):
+        return self.layer(x, x[:, :1].expand(-1, 5))
+
+
+def test_threads_that_count_leave_the_settings_of_torch_alone():
+    """Nothing is switched off globally and on again, which threads would undo for each other."""
+    layer, tokens = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True), torch.randn(1, 5, 16)
+    switches, seen = (torch.backends.mha.get_fastpath_enabled, flash_sdp_enabled), set()
+
+    class Watch(nn.Module):
+        def forward(self, x):
+            seen.add(tuple(switch() for switch in switches))
+            return x
+
+    with ThreadPoolExecutor(4) as pool:
+        models = [nn.Sequential(copy.deepcopy(layer), Watch()) for _ in range(16)]
+        assert len(set(pool.map(lambda model: pk.count_macs(model, tokens), models))) == 1
+        list(pool.map(lambda model: pk.find_sites(model, tokens), models[:4]))
+    assert seen == {(True, True)}

@@ -42,12 +42,12 @@ def test_old_and_missing_packages(monkeypatch):
     def version(name: str) -> str:
         if name == "pooch":
             raise importlib.metadata.PackageNotFoundError(name)
-        return "2.12.1" if name == "torch" else real(name)
+        return "2.7.1" if name == "torch" else real(name)
 
     monkeypatch.setattr(importlib.metadata, "version", version)
     found = {finding.what: finding for finding in failures(doctor.packages)}
     assert set(found) == {"torch", "pooch"}
-    assert "2.12.1 is not in the range" in found["torch"].detail
+    assert "2.7.1 is not in the range" in found["torch"].detail
     assert found["pooch"].detail == "is not installed"
     assert "make clean lab" in found["pooch"].cure
 

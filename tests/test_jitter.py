@@ -13,7 +13,7 @@ import prunekit as pk
 from prunekit.pipeline.methods import METHODS
 
 from .jitter.jitter import torch_mode
-from .zoo import ZOO
+from .zoo import ZOO, sites_of, traced
 
 ROOT = Path(__file__).parents[1]
 SEEDS = (0, 1, 2)
@@ -24,13 +24,13 @@ def kept(name, **how):
     entry = ZOO[name]
     inputs = entry.inputs(8)
     how |= {"pruning_ratio": 0.4, "progress": False}
-    return dict(pk.prune(entry.make(), inputs, [inputs], **how).plan)
+    with traced(name):
+        return dict(pk.prune(entry.make(), inputs, [inputs], **how).plan)
 
 
 @pytest.mark.parametrize(("name", "seed"), [*zip(ZOO, itertools.cycle(SEEDS))])
 def test_the_same_channels_on_any_processor(name, seed):
-    entry = ZOO[name]
-    if all(site.reason for site in pk.find_sites(entry.make(), entry.inputs(2))):
+    if all(site.reason for site in sites_of(name)):
         pytest.skip("nothing can be pruned here")
     plain = kept(name)
     with torch_mode(seed)():

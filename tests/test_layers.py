@@ -13,6 +13,7 @@ from prunekit.network.layers import (
     by_channel,
     consumer_inputs,
     consumer_outputs,
+    is_plain,
     outgoing_weights,
     set_outgoing_weights,
 )
@@ -134,3 +135,66 @@ def test_columns_come_channel_by_channel(kernel):
     X, without = consumer_inputs(layer, x), consumer_inputs(layer, silent)
     mine = torch.arange(3 * kernel**2) // kernel**2 == 1
     assert not without[:, mine].any() and torch.equal(without[:, ~mine], X[:, ~mine])
+
+
+class Shifted(nn.Conv2d):
+    """Pads on the left and above only."""
+
+    def forward(self, x):
+        return super().forward(F.pad(x, (2, 0, 1, 0)))
+
+
+class Standardised(nn.Conv2d):
+    def forward(self, x):
+        mean = self.weight.mean((1, 2, 3), keepdim=True)
+        return self._conv_forward(x, (self.weight - mean) / self.weight.std(), self.bias)
+
+
+class Deaf(nn.Linear):
+    """Says that it has a bias, and does not use it."""
+
+    def forward(self, x):
+        return x @ self.weight.T
+
+
+class Louder(nn.Linear):
+    def forward(self, x):
+        return super().forward(2 * x)
+
+
+class Same(nn.Linear):
+    def forward(self, x):
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("how", [{}, {"stride": 2, "dilation": 2}, {"groups": 3, "bias": False}])
+@pytest.mark.parametrize("dtype", [torch.float32, F64])
+def test_rows_of_a_layer_that_pads_in_its_own_way(how, dtype):
+    """Its X is the unfolded padded image, group by group."""
+    layer, images = Shifted(6, 9, 3, **how).to(dtype), torch.randn(4, 6, 9, 8, dtype=dtype)
+    assert is_plain(layer)
+    said, d = layer(images), layer.dilation
+    unfolded = F.unfold(F.pad(images, (2, 0, 1, 0)), 3, dilation=d, stride=layer.stride)
+    for group, mine in enumerate(torch.arange(6).chunk(layer.groups)):
+        X = consumer_inputs(layer, images, mine)
+        want = unfolded.unflatten(1, (6, 9))[:, mine].flatten(1, 2).transpose(1, 2).flatten(0, 1)
+        torch.testing.assert_close(X, want)
+        W, b = outgoing_weights(layer, group)
+        torch.testing.assert_close(
+            (X.double() @ W + b).to(dtype), consumer_outputs(layer, said, group)
+        )
+
+
+@pytest.mark.parametrize(
+    ("layer", "plain"),
+    [
+        (Standardised(4, 5, 3), False),
+        (Deaf(4, 5), False),
+        (Louder(4, 5), False),
+        (Same(4, 5), True),
+    ],
+)
+def test_which_forwards_are_xw_plus_b(layer, plain):
+    before = copy.deepcopy(layer.state_dict())
+    assert is_plain(layer) is plain
+    assert all(torch.equal(value, before[key]) for key, value in layer.state_dict().items())

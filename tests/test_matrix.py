@@ -3,13 +3,14 @@
 import functools
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 import torch
 
 import prunekit as pk
 from prunekit.network.inputs import flat_outputs
-from tests.zoo import ZOO, call, duplicate
+from tests.zoo import ZOO, call, duplicate, sites_of, traced
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* calibration samples are too few")
 
@@ -44,10 +45,12 @@ def outputs(model, batch):
     return flat_outputs(call(model, batch))
 
 
-def prune(name, model, **kwargs):
+def prune(name, model, whole=True, **kwargs):
+    """Sites of a ``whole`` network are known."""
     entry = ZOO[name]
     calibration = [entry.inputs(kwargs.pop("samples", 16))]
-    return pk.prune(model, entry.inputs(1), calibration, progress=False, **kwargs)
+    with traced(name) if whole else nullcontext():
+        return pk.prune(model, entry.inputs(1), calibration, progress=False, **kwargs)
 
 
 def assert_as_reported(name, result):
@@ -91,7 +94,8 @@ def test_pruned(name, tmp_path):
     pk.save(result, tmp_path / "small.pt")
     loaded = pk.load(ZOO[name].make(), tmp_path / "small.pt")
     assert same(outputs(loaded, ZOO[name].inputs(3)), got)
-    again = [prune(name, small, method="l1", pruning_ratio=0.5) for small in (result.model, loaded)]
+    how = {"whole": False, "method": "l1", "pruning_ratio": 0.5}
+    again = [prune(name, small, **how) for small in (result.model, loaded)]
     assert same(*(outputs(more.model, ZOO[name].inputs(3)) for more in again))
 
 
@@ -104,7 +108,7 @@ COPIED = [
 @pytest.mark.parametrize(("name", "method", "residual"), COPIED)
 def test_copies_cost_nothing(name, method, residual):
     model = ZOO[name].make()
-    sites = pk.find_sites(model, ZOO[name].inputs(1), prune_residual=residual)
+    sites = sites_of(name, residual)
     copies = duplicate(model, sites)
     wanted = outputs(model, ZOO[name].inputs(5))
     result = prune(
@@ -145,7 +149,7 @@ from tests.zoo import ZOO
 answers = {}
 for name in sys.argv[2:]:
     loaded = pk.load(ZOO[name].make(), f"{sys.argv[1]}/{name}.pt")
-    again = prune(name, loaded, pruning_ratio=0.5).model
+    again = prune(name, loaded, whole=False, pruning_ratio=0.5).model
     answers[name] = [outputs(model, ZOO[name].inputs(3)) for model in (loaded, again)]
 torch.save(answers, f"{sys.argv[1]}/answers")
 """
@@ -156,7 +160,7 @@ def test_a_new_process_loads_them_and_prunes_on_bit_for_bit(tmp_path):
     for name in AGAIN:
         once = prune(name, intact(name)[0], pruning_ratio=0.3)
         pk.save(once, tmp_path / f"{name}.pt")
-        again = prune(name, once.model, pruning_ratio=0.5)
+        again = prune(name, once.model, whole=False, pruning_ratio=0.5)
         here[name] = [outputs(result.model, ZOO[name].inputs(3)) for result in (once, again)]
     command = [sys.executable, "-c", IN_A_NEW_PROCESS, str(tmp_path), *AGAIN]
     subprocess.run(command, check=True, timeout=300)

@@ -23,3 +23,8 @@ def test_ignored_layers_may_be_modules_or_come_from_a_generator():
     for layers in ([net[0]], (layer for layer in [net[0]])):
         assert optimize(net, target_params=0.8, ignored_layers=layers) == by_name
     assert set(by_name) == {"3", "7"}
+
+
+def test_where_there_is_no_step_no_error_is_too_large():
+    with pytest.raises(ValueError, match="met by no step, for there is none.*lower round_to"):
+        optimize(model(), max_error=1.0, round_to=64)

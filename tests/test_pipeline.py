@@ -283,6 +283,25 @@ def test_a_network_without_layers():
         prune(nn.Sequential(nn.ReLU()))
 
 
+def test_batches_of_several_sizes_are_one_set_of_moments():
+    """A network that takes every size is fitted to all positions of all sizes."""
+    layers = nn.Conv1d(4, 8, 3, padding=1), nn.ReLU(), nn.Conv1d(8, 5, 3)
+    model = nn.Sequential(*layers, nn.AdaptiveAvgPool1d(1), nn.Flatten()).double()
+    batches = [torch.randn(6, 4, size).double() for size in (9, 20, 13)]
+    result = pk.prune(model, batches[0][:1], batches, pruning_ratio=0.5, progress=False)
+    X = [
+        result.model[:2](x).unfold(2, 3, 1).transpose(1, 2).flatten(2).flatten(0, 1)
+        for x in batches
+    ]
+    Y = [model[:3](x).transpose(1, 2).flatten(0, 1) for x in batches]
+    X, Y = torch.cat(X), torch.cat(Y)
+    want = torch.linalg.lstsq(X - X.mean(0), Y - Y.mean(0)).solution  # without a ridge
+    torch.testing.assert_close(result.model[2].weight.flatten(1).T, want, rtol=1e-3, atol=1e-3)
+    with pytest.raises(ValueError, match=r"calibration batch 1 has shape \(6, 5, 9\), expected"):
+        wrong = [batches[0], torch.randn(6, 5, 9).double()]
+        pk.prune(model, batches[0][:1], wrong, pruning_ratio=0.5, progress=False)
+
+
 def test_inputs_beside_labels_are_understood():
     a, b, labels = torch.randn(12, 4), torch.randn(12, 3), torch.zeros(12, dtype=torch.long)
     network = TwoInputs()

@@ -75,7 +75,7 @@ def test_each_step_is_one_weighted_least_squares(n, seed, ridge, steps):
     X, Y, W, b = least_squares(n, n // 2, 1, seed)
     A = torch.cat([X[:, n // 2 :], torch.ones(len(X), 1, dtype=F64)], 1)
     start = at = torch.cat([W[n // 2 :], b[None]])
-    root = (ridge * A.square().sum(0).mean()).sqrt() * torch.eye(A.shape[1], dtype=F64)
+    root = (ridge * A.square().sum(0)).sqrt().diag()
 
     def error(v):
         return (Y.relu() - (A @ v).relu()).norm()

@@ -123,11 +123,11 @@ def test_identity_4_ridge_minimises_towards_the_original_weights(n, k, seed, rid
     elimination = eliminate(moments, k, **options)
     kept = of(elimination.kept_at(keep), k)
     A, T = (X - X.mean(0), Y - Y.mean(0)) if centred else (X, Y - b0)
-    root = (ridge * A.square().sum(0).mean()).sqrt()
-    # ‖T − A_S W‖² + λ‖W − W⁰_S‖² as one least squares: rows stacked below say the same
-    below = root * torch.eye(len(kept), dtype=F64)
+    still = 1e-3 * len(X) * X.mean(0).square() * centred
+    below = torch.diag((ridge * (A.square().sum(0) + still)[kept]).sqrt())
+    # ‖T − A_S W‖² + Σ λ_j‖W_j − W⁰_j‖² as one least squares: rows stacked below say the same
     want = torch.linalg.lstsq(
-        torch.cat([A[:, kept], below]), torch.cat([T, root * W0[kept]])
+        torch.cat([A[:, kept], below]), torch.cat([T, below @ W0[kept]])
     ).solution
     W, b = elimination.weights_at(keep)
     close(W[kept], want)

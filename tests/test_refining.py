@@ -78,7 +78,7 @@ def test_what_is_refused():
     result = small(model)
     with pytest.raises(TypeError, match="result must be what prune"):
         pk.refine(result.model, model, IMAGES)
-    with pytest.raises(ValueError, match="epochs must be a whole number"):
+    with pytest.raises(ValueError, match="epochs must be 1 or more"):
         pk.refine(result, model, IMAGES, epochs=0)
     with pytest.raises(ValueError, match="five calibration samples"):
         refined(result.model, model, [IMAGES[:4]], 1)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from prunekit.algebra.arguments import whole
 from prunekit.algebra.least_squares import LeastSquares, columns_of
 
 __all__ = ["Elimination", "Step", "Weights"]
@@ -56,6 +57,7 @@ class Elimination:
 
     def kept_at(self, keep: int) -> Tensor:
         """Ids of the last ``keep`` channels to go, ascending."""
+        whole()(keep, "keep")
         if not 1 <= keep <= len(self.order):
             raise ValueError(f"keep must lie in 1..{len(self.order)} channels, got {keep}")
         kept = self.order[len(self.order) - keep :].sort().values

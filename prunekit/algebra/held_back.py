@@ -13,7 +13,7 @@ from prunekit.algebra.moments import Moments
 __all__ = ["RIDGES", "best_ridge"]
 
 CLEARLY, OF_ENERGY = 0.02, 1e-9  # what is no worse by more is as good
-RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # relative to the mean of diag(G)
+RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)  # relative to the energy of each column
 
 
 def best_ridge(

@@ -10,24 +10,31 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from prunekit.algebra.arguments import finite, flag, kind, number, optional, takes
 from prunekit.algebra.moments import Moments
 
-__all__ = ["RIDGE", "LeastSquares", "Unexplained", "columns_of"]
+__all__ = ["DEFAULT_RIDGE", "RIDGE", "LeastSquares", "Unexplained", "columns_of"]
 
-RIDGE = 1e-5  # pull towards the original weights, relative to the mean of diag(G)
+DEFAULT_RIDGE = 1e-5  # pull towards the original weights, relative to the energy of a column
+RIDGE = number(0, most=1e12, of="relative to the diagonal of G")
+STILL = 1e-3  # how much of a column's mean counts as energy (our choice)
 SINGULAR = 1e-10  # what counts as zero beside the energy of a column of X
 
 
 @dataclass(frozen=True)
 class LeastSquares:
-    """min ‖Y − XW − b‖² + λ‖W − W⁰‖², known by its second moments.
+    """min ‖Y − XW − b‖² + Σ λ_j‖W_j − W⁰_j‖², known by its second moments.
+
+    Each column of X has a ridge of its own, relative to its energy: so nothing that is found
+    depends on the units that a column is measured in.
 
     Attributes
     ----------
     gram, cross : G (d, d) and B (d, outputs)
     energy : ‖Y‖² per output (outputs,), of the same (centred) Y
     weights : W⁰ (d, outputs), what the ridge pulls towards
-    ridge : λ, in units of G
+    ridge : λ (d,), in units of G
+    energies : (d,) what a column of X has for energy, above 0: its spread, and a little of its mean
     mean_x, mean_y : b = mean_y − mean_x·W
     count : samples behind the moments; per output where several layers are joined
     """
@@ -36,12 +43,20 @@ class LeastSquares:
     cross: Tensor
     energy: Tensor
     weights: Tensor
-    ridge: float
+    ridge: Tensor
+    energies: Tensor
     mean_x: Tensor
     mean_y: Tensor
     count: int | Tensor
 
     @classmethod
+    @takes(
+        moments=kind(Moments, words="prunekit.Moments"),
+        weights=optional(finite),
+        bias=optional(finite),
+        centered=flag,
+        ridge=RIDGE,
+    )
     def from_moments(
         cls,
         moments: Moments,
@@ -51,9 +66,7 @@ class LeastSquares:
         centered: bool = True,
         ridge: float = 1e-5,
     ) -> "LeastSquares":
-        """The problem of ``moments``; ``ridge`` is relative to the mean of diag(G)."""
-        if not 0 <= ridge < float("inf"):
-            raise ValueError(f"ridge must be 0 or more (relative to mean diag(G)), got {ridge}")
+        """The problem of ``moments``; ``ridge`` is relative to the energy of each column."""
         if not torch.as_tensor(moments.count).any():
             raise ValueError("moments are empty: call update(X, Y) first")
         d, outputs = moments.scatter_xy.shape
@@ -63,6 +76,8 @@ class LeastSquares:
             raise ValueError(
                 f"weights must be (d, outputs) = ({d}, {outputs}), got {tuple(W0.shape)}"
             )
+        if tuple(b0.shape) != (outputs,):
+            raise ValueError(f"bias must have {outputs} numbers, got {tuple(b0.shape)}")
         if centered:
             G, B, yy = moments.scatter_xx, moments.scatter_xy, moments.scatter_yy
             mean_x, mean_y = moments.mean_x, moments.mean_y
@@ -71,8 +86,10 @@ class LeastSquares:
             dy = moments.mean_y - b0  # mean of Y − b⁰
             B = moments.cross_less(b0)
             yy = moments.scatter_yy + moments.count * dy * dy
-        ridge = ridge * G.diagonal().mean().item()
-        return cls(G, B, yy, W0, ridge, mean_x, mean_y, moments.count)
+        # λ_j = ridge · (G_jj + a little of the mean: what is all but constant has no say)
+        energies = G.diagonal() + STILL * moments.count * mean_x.square()
+        energies = energies.clamp(min=max(1e-80 * energies.max().item(), 1e-200))
+        return cls(G, B, yy, W0, ridge * energies, energies, mean_x, mean_y, moments.count)
 
     @cached_property
     def rank(self) -> int:
@@ -90,27 +107,29 @@ class LeastSquares:
         values = torch.linalg.eigvalsh(G)
         return int((values > SINGULAR * values.max()).sum())
 
-    def factorise(self, columns: Tensor | None = None) -> tuple[Tensor, float]:
-        """The Cholesky factor of G + λI, of the given columns (all by default), and λ.
+    def factorise(self, columns: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """The Cholesky factor of G + Λ, of the given columns (all by default), and λ of all (d,).
 
         Where that has none in float64 (dead or duplicate columns, fewer samples than columns), λ is
-        raised by 1e-10 of the mean of diag(G), which shares the weight of twins.
+        raised by 1e-10 of each column's energy, which shares the weight of twins.
         """
-        G = self.gram if columns is None else self.gram[columns][:, columns]
-        eye = torch.eye(len(G), dtype=G.dtype, device=G.device)
-        factor, failed = torch.linalg.cholesky_ex(G + self.ridge * eye)
-        if not failed and factor.diagonal().min() ** 2 >= 0.1 * SINGULAR * G.diagonal().max():
+        columns = (
+            torch.arange(len(self.gram), device=self.gram.device) if columns is None else columns
+        )
+        G, energies = self.gram[columns[:, None], columns], self.energies[columns]
+        factor, failed = torch.linalg.cholesky_ex(_raised(G, self.ridge[columns]))
+        if not failed and (factor.diagonal().square() >= 0.1 * SINGULAR * energies).all():
             return factor, self.ridge
-        damping = self.ridge + SINGULAR * G.diagonal().mean().clamp(min=1e-100).item()
-        return torch.linalg.cholesky(G + damping * eye), damping
+        damped = self.ridge + SINGULAR * self.energies
+        return torch.linalg.cholesky(_raised(G, damped[columns])), damped
 
     def inverse(self, columns: Tensor | None = None) -> Tensor:
-        """H = (G + λI)⁻¹ of the given columns (all of them by default), see `factorise`."""
+        """H = (G + Λ)⁻¹ of the given columns (all of them by default), see `factorise`."""
         return torch.cholesky_inverse(self.factorise(columns)[0])
 
     def solve(self, columns: Tensor) -> Tensor:
         """W (d, outputs) of least error that uses only ``columns``; the other rows are zero."""
-        # minimise ‖Y − X_S W‖² + λ‖W − W⁰_S‖²   ⇒   W = W⁰_S + H_S (B_S − G_SS W⁰_S)
+        # minimise ‖Y − X_S W‖² + Σ λ_j‖W_j − W⁰_j‖²   ⇒   W = W⁰_S + H_S (B_S − G_SS W⁰_S)
         H, W0 = self.inverse(columns), self.weights[columns]
         W = torch.zeros_like(self.weights)
         W[columns] = W0 + H @ (self.cross[columns] - self.gram[columns][:, columns] @ W0)
@@ -145,8 +164,8 @@ class Unexplained:
     def __init__(self, problem: LeastSquares, n: int, k: int) -> None:
         factor, ridge = problem.factorise()
         self.n, self.k = n, k
-        self.G = factor @ factor.T  # G + λI
-        self.R = problem.cross + ridge * problem.weights
+        self.G = factor @ factor.T  # G + Λ
+        self.R = problem.cross + ridge[:, None] * problem.weights
 
     def gain(self, channels: list[int]) -> Tensor:
         """How far the error falls when each of ``channels`` comes in: (channels,)."""
@@ -163,6 +182,13 @@ class Unexplained:
         G_c = self.G[:, c].clone()
         self.R -= G_c @ solved[:, :outputs]
         self.G -= G_c @ solved[:, outputs:]
+
+
+def _raised(G: Tensor, ridge: Tensor) -> Tensor:
+    """G + Λ."""
+    raised = G.clone()
+    raised.diagonal().add_(ridge)
+    return raised
 
 
 def columns_of(channels: Tensor, block_size: int) -> Tensor:

@@ -7,6 +7,8 @@ variance", The American Statistician 37(3), 1983.
 import torch
 from torch import Tensor
 
+from prunekit.algebra.arguments import dense, finite, kind
+
 __all__ = ["Moments", "check_matrix", "float64"]
 
 CHUNK = 2048  # rows summed at once: small enough to stay in a processor's cache
@@ -39,7 +41,9 @@ class Moments:
 
         Without Y only the moments of X are kept.
         """
-        Y = X.new_zeros(len(X), 0) if Y is None else Y
+        dense(X, "X")
+        Y = X.new_zeros(len(X), 0) if Y is None and X.ndim else Y
+        dense(Y, "Y")
         if X.ndim != 2 or Y.ndim != 2 or len(X) != len(Y):
             raise ValueError(
                 "X and Y must be (samples, n) and (samples, outputs) with equally many samples, "
@@ -56,6 +60,7 @@ class Moments:
 
     def merge(self, other: "Moments") -> "Moments":
         """Add the moments of other samples, as if their batches had come here."""
+        kind(Moments, words="prunekit.Moments")(other, "other")
         if not other.count:
             return self
         if not self.count:
@@ -116,13 +121,11 @@ def float64(values: Tensor, copy: bool = False) -> Tensor:
 
 def check_matrix(values: Tensor, name: str) -> Tensor:
     """``values`` in float64 if they are a finite matrix, else a ValueError that names them."""
-    if not isinstance(values, Tensor) or values.ndim != 2 or not values.numel():
-        got = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
-        raise ValueError(f"{name} must be a tensor (rows, columns), got {got}")
-    values = float64(values)
-    if not values.isfinite().all():
-        raise ValueError(f"{name} must be finite, got NaN or infinite numbers")
-    return values
+    dense(values, name)
+    if values.ndim != 2 or not values.numel():
+        raise ValueError(f"{name} must be a tensor (rows, columns), got {tuple(values.shape)}")
+    finite(values, name)
+    return float64(values)
 
 
 def _moments_of(X: Tensor, Y: Tensor) -> Moments:

@@ -41,12 +41,12 @@ def step_through(
     Parameters
     ----------
     problem : the layer's least squares
-    factor : Cholesky factor of its G + λI, of ``columns``; the other rows of W stay zero
+    factor : Cholesky factor of its G + Λ, of ``columns``; the other rows of W stay zero
     W : weights now
     cross : XᵀE (d, outputs), centred if the problem is
     """
     step = torch.zeros_like(W)
-    # H (XᵀE − λ(W − W⁰)): half the gradient of ‖E‖² + λ‖W − W⁰‖², downhill
-    downhill = cross - problem.ridge * (W - problem.weights)
+    # H (XᵀE − Λ(W − W⁰)): half the gradient of ‖E‖² + Σ λ_j‖W_j − W⁰_j‖², downhill
+    downhill = cross - problem.ridge[:, None] * (W - problem.weights)
     step[columns] = torch.cholesky_solve(downhill[columns], factor)
     return step

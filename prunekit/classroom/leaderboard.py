@@ -19,8 +19,9 @@ from tqdm.auto import tqdm
 import prunekit as pk
 from prunekit.classroom.data import ImageSet
 from prunekit.classroom.ranking import Leaderboard, Row, ranked
+from prunekit.network.calibration import calibration_batches
 from prunekit.network.given import frozen_copy
-from prunekit.network.inputs import calibration_batches, check_example, described, device_of
+from prunekit.network.inputs import check_example, described, device_of
 from prunekit.pipeline.methods import Method, resolve
 
 __all__ = ["compare"]
@@ -88,7 +89,7 @@ def compare(
     entries, budgets = _entries(methods, repair), _checked_budgets(budgets)
     calibration, test = _checked_data(data)
     example = check_example(test[0][0][:1], model)
-    calibration = calibration_batches(calibration, example)  # read once, the same for all
+    calibration = calibration_batches(calibration, example, model)  # read once, the same for all
     intact = _right(frozen_copy(model), test)
     rows, right = [], {}
     bar = tqdm([(name, at) for at in budgets for name in entries], disable=not progress)

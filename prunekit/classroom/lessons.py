@@ -11,6 +11,8 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from prunekit.results.whole import whole
+
 __all__ = ["BLANK", "exercise_of", "main"]
 
 BLANK = "# YOUR CODE HERE\n{indent}raise NotImplementedError"
@@ -40,7 +42,9 @@ def main(folder: str = "lessons") -> None:
     """Write ``exercise.ipynb`` beside every ``solution.ipynb`` below the folder."""
     for source in sorted(Path(folder).glob("*/solution.ipynb")):
         target = source.with_name("exercise.ipynb")
-        nbformat.write(exercise_of(nbformat.read(source, as_version=4)), target)
+        text = nbformat.writes(exercise_of(nbformat.read(source, as_version=4)))
+        with whole(target) as file:
+            file.write(f"{text}\n".encode())
         print(target)
 
 

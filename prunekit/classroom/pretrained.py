@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from prunekit.classroom import data, models, training
+from prunekit.results.whole import whole
 
 __all__ = ["RECIPES", "pretrained"]
 
@@ -67,10 +68,8 @@ def retrain(name: str, progress: bool = True) -> nn.Module:
 
 
 def _save(model: nn.Module, name: str) -> None:
-    path = FOLDER / f"{name}.pt"
-    partial = path.with_suffix(".partial")
-    torch.save(model.state_dict(), partial)
-    partial.replace(path)  # a reader sees the old file or the new one, never half of one
+    with whole(FOLDER / f"{name}.pt") as file:
+        torch.save(model.state_dict(), file)
 
 
 def table() -> str:
@@ -94,7 +93,9 @@ def _rewrite_readme() -> None:
     path = FOLDER / "README.md"
     head, _, tail = path.read_text("utf-8").partition("<!-- table -->\n")
     tail = tail.partition("<!-- /table -->")[2]
-    path.write_text(f"{head}<!-- table -->\n{table()}\n<!-- /table -->{tail}", "utf-8")
+    text = f"{head}<!-- table -->\n{table()}\n<!-- /table -->{tail}"
+    with whole(path) as file:
+        file.write(text.encode())
 
 
 def main() -> None:

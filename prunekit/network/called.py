@@ -9,6 +9,7 @@ from torch import nn
 
 from prunekit.network.inputs import Inputs, first_pass
 from prunekit.network.layers import LAYERS, groups_of
+from prunekit.network.state import undone
 
 __all__ = ["called_layers", "is_depthwise", "shared_weights"]
 
@@ -29,7 +30,7 @@ def called_layers(model: nn.Module, example: Inputs) -> dict[str, int]:
         if isinstance(layer, LAYERS)
     ]
     try:
-        with torch.no_grad():
+        with torch.no_grad(), undone(model.modules()):
             first_pass(model, example)
     finally:
         for hook in hooks:
@@ -38,8 +39,8 @@ def called_layers(model: nn.Module, example: Inputs) -> dict[str, int]:
 
 
 def is_depthwise(layer: nn.Module) -> bool:
-    """Whether each channel is filtered on its own: such a layer only passes channels on."""
-    return groups_of(layer) > 1 and layer.groups == layer.in_channels == layer.out_channels
+    """Whether each channel is filtered on its own, once or more: a layer that passes them on."""
+    return groups_of(layer) > 1 and layer.groups == layer.in_channels
 
 
 def shared_weights(modules: Iterable[nn.Module]) -> set[nn.Parameter]:

@@ -1,18 +1,26 @@
 """What a network costs: multiply-accumulates, parameters, seconds."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from statistics import median
 from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.nn.parameter import is_lazy
+from torch.utils.flop_counter import (
+    FlopCounterMode,
+    flop_registry,
+    register_flop_formula,
+    sdpa_flop_count,
+)
 
+from prunekit.algebra.arguments import kind, takes, whole
 from prunekit.network.given import undisturbed
 from prunekit.network.inputs import call, check_example, first_pass, map_tensors
+from prunekit.network.unfused import Unfused
 
 __all__ = [
     "Latency",
@@ -23,13 +31,56 @@ __all__ = [
     "take_turns",
 ]
 
+Shape = Sequence[int]
+
+
+def _mkldnn_rnn(taken: Shape, to_gates: Shape, from_state: Shape, *_: Any, **__: Any) -> int:
+    """FLOPs of one recurrent layer; taken (steps, samples, features)."""
+    return 2 * prod(taken[:-1]) * (prod(to_gates) + prod(from_state))
+
+
+def _cudnn_rnn(taken: Shape, weights: Sequence[Shape], *_: Any, **__: Any) -> int:
+    """FLOPs of all layers and directions; biases are vectors."""
+    return 2 * prod(taken[:-1]) * sum(prod(shape) for shape in weights if len(shape) > 1)
+
+
+def _bilinear(taken: Shape, weight: Shape, *_: Any, **__: Any) -> int:
+    return 2 * taken[0] * prod(weight)
+
+
+def _attention(query: Shape, key: Shape, value: Shape, *_: Any, **__: Any) -> int:
+    return sdpa_flop_count(query, key, value)
+
+
+aten = torch.ops.aten
+FORMULAS = {  # of fused layers that torch's counter does not know, in FLOPs
+    aten.mkldnn_rnn_layer: _mkldnn_rnn,
+    aten._cudnn_rnn: _cudnn_rnn,
+    aten._trilinear: _bilinear,
+    aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+}
+for _operation, _formula in FORMULAS.items():
+    if _operation not in flop_registry:
+        register_flop_formula(_operation)(_formula)
+
+
+def _network(model: object, name: str) -> None:
+    """A network whose parameters are there, of whatever kind they are."""
+    kind(nn.Module, words="a torch.nn.Module")(model, name)
+    if any(map(is_lazy, model.parameters())):
+        raise ValueError(f"{name} is lazy and has no weights yet: call it once, then ask again")
+
+
+MOST = 1_000_000  # passes: no machine needs more to be timed
+
 
 @undisturbed
 def count_macs(model: nn.Module, example_inputs: Any) -> int:
     """Multiply-accumulates of one forward pass at batch size 1.
 
-    Counted by ``torch.utils.flop_counter`` (2 of its FLOPs are 1 MAC): convolutions, linear layers
-    and matrix products; additions, batch norms and activations count nothing.
+    Counted by ``torch.utils.flop_counter`` (2 of its FLOPs are 1 MAC), with formulas for what that
+    does not know: convolutions, linear, bilinear and recurrent layers, and matrix products, those
+    of attention among them; additions, batch norms and activations count nothing.
     """
     return _counted(model, example_inputs).get_total_flops() // 2
 
@@ -47,11 +98,12 @@ def macs_by_layer(model: nn.Module, example_inputs: Any) -> dict[str, int]:
 @torch.no_grad()
 def _counted(model: nn.Module, example_inputs: Any) -> FlopCounterMode:
     """The counter after one forward pass of one sample."""
-    inputs = map_tensors(lambda value: value[:1], check_example(example_inputs, model))
+    example = check_example(example_inputs, model)
+    inputs = map_tensors(lambda value: value[:1] if value.ndim else value, example)
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        with _no_shortcuts(), FlopCounterMode(display=False) as counter:
+        with Unfused(), FlopCounterMode(display=False) as counter:
             first_pass(model, inputs)
     finally:
         for module, training in modes:
@@ -59,19 +111,9 @@ def _counted(model: nn.Module, example_inputs: Any) -> FlopCounterMode:
     return counter
 
 
-@contextmanager
-def _no_shortcuts() -> Iterator[None]:
-    """Without the fused attention of `nn.TransformerEncoderLayer`, which the counter cannot see."""
-    usual = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(usual)
-
-
 def count_params(model: nn.Module) -> int:
     """Numbers that training adjusts: elements of all parameters, shared ones once."""
+    _network(model, "model")
     return sum(p.numel() for p in model.parameters())
 
 
@@ -87,6 +129,7 @@ class Latency:
         return f"{1e3 * self.median:.1f} ms ({1e3 * self.low:.1f} to {1e3 * self.high:.1f})"
 
 
+@takes(model=_network, repeats=whole(1, MOST), warmup=whole(0, MOST))
 def measure_latency(
     model: nn.Module, example_inputs: Any, *, repeats: int = 30, warmup: int = 5
 ) -> Latency:
@@ -108,15 +151,17 @@ def take_turns(
     models: Sequence[nn.Module], example_inputs: Any, *, repeats: int = 30, warmup: int = 5
 ) -> list[Latency]:
     """`measure_latency` of several networks, pass by pass in turn, so that they can be compared."""
-    if repeats < 1 or warmup < 0:
-        raise ValueError(f"repeats must be 1 or more, warmup 0 or more, got {repeats}, {warmup}")
     inputs = [check_example(example_inputs, model) for model in models]
     on_gpu = any(p.is_cuda for model in models for p in model.parameters())
-    modes = [(module, module.training) for model in models for module in model.modules()]
+    every = [module for model in models for module in model.modules()]
+    modes = [(module, module.training) for module in every if hasattr(module, "training")]
     seconds: list[list[float]] = [[] for _ in models]
     for model in models:
-        model.eval()
+        if hasattr(model, "training"):  # frozen scripts have no modes
+            model.eval()
     try:
+        for model, example in zip(models, inputs, strict=True):
+            first_pass(model, example)  # or an error in the terms of the caller
         for _ in range(warmup + repeats):
             for model, example, times in zip(models, inputs, seconds, strict=True):
                 start = time.perf_counter()

@@ -8,18 +8,20 @@ against it is then put to the test: channels removed must act exactly as those c
 
 from collections.abc import Iterable
 from dataclasses import replace
-from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
+from prunekit.algebra.arguments import flag, said, takes
 from prunekit.network.called import called_layers, is_depthwise
 from prunekit.network.given import frozen_copy, has_hooks, undisturbed
 from prunekit.network.inputs import Inputs, check_example, first_pass, flat_outputs, map_tensors
 from prunekit.network.layers import LAYERS, width
-from prunekit.network.sites import ConsumerInputs, Site
+from prunekit.network.parts import in_step
+from prunekit.network.sites import ConsumerInputs, Site, matching
 from prunekit.network.structure import Structure
 from prunekit.network.uncalled import as_called, as_trained, never_called, unknown
 from prunekit.network.verify import verified
@@ -40,15 +42,14 @@ def only_consumer(model: nn.Module, name: str, example: Inputs) -> ConsumerInput
 
 def ignored_names(model: nn.Module, ignored_layers: Iterable[str | nn.Module | type]) -> set[str]:
     """Names of layers to leave alone, by name, pattern, module or type; containers count whole."""
-    if isinstance(ignored_layers, str | nn.Module | type) or not isinstance(
-        ignored_layers, Iterable
-    ):
+    alone = isinstance(ignored_layers, str | nn.Module | type | Tensor)
+    if alone or not isinstance(ignored_layers, Iterable) or getattr(ignored_layers, "ndim", 1) == 0:
         ignored_layers = (ignored_layers,)
     names = dict(model.named_modules())
     found: set[str] = set()
     for item in ignored_layers:
         if isinstance(item, str):
-            hits = {name for name in names if name == item or fnmatchcase(name, item)}
+            hits = {*matching(item, names)}
         elif isinstance(item, nn.Module):
             hits = {name for name, module in names.items() if module is item}
         elif isinstance(item, type):
@@ -56,7 +57,7 @@ def ignored_names(model: nn.Module, ignored_layers: Iterable[str | nn.Module | t
         else:
             raise TypeError(
                 "ignored_layers must hold names, patterns, modules or types of layers, "
-                f"got {item!r:.80}"
+                f"got {said(item)}"
             )
         if not hits and not isinstance(item, type):
             raise ValueError(
@@ -70,6 +71,7 @@ def ignored_names(model: nn.Module, ignored_layers: Iterable[str | nn.Module | t
 
 
 @undisturbed
+@takes(prune_residual=flag)
 def find_sites(
     model: nn.Module,
     example_inputs: Any,
@@ -86,7 +88,8 @@ def find_sites(
     ignored_layers : names or patterns (``layer1.*``), modules or types to leave alone; a container
         counts with all its layers
     prune_residual : also offer channels that residual connections add up: one set for all layers
-        that write to the stream, taken by all that read it
+        that write to the stream, taken by all that read it. Parallel branches that are added, with
+        nothing that goes around a layer, need no such word
 
     Returns
     -------
@@ -124,17 +127,31 @@ def find_sites(
         sizes = {name: width(original.get_submodule(name), "out") for name in calls}
         return [Site(name, sizes[name], (name,), reason=reason) for name in calls]
     sites = never_called(original, sites, structure.calls, structure.read) + unknown(original)
-    sites = [_unless_ignored(site, ignored) for site in sites]
-    hopeful = [site for site in sites if site.reason is None]
+    sites = [_unless_complex(_unless_ignored(site, ignored), original) for site in sites]
     precise = _precise(original, example, torch.float64)
-    tested = verified(structure.stage, structure.marker.script, *precise, hopeful)
+    test = partial(verified, structure.stage, structure.marker.script, *precise)
+    hopeful = [site for site in sites if site.reason is None]
+    tested = test(hopeful)
     found = dict(zip(hopeful, tested, strict=True))
-    return [found.get(site, site) for site in sites]
+    return in_step(
+        [found.get(site, site) for site in sites],
+        [site for site in tested if site.reason],
+        lambda ties: [as_called(site, calls) for site in structure.sites(True, ties)],
+        test,
+    )
 
 
 def _unless_ignored(site: Site, ignored: set[str]) -> Site:
     if ignored & {*site.producers, *site.consumers}:
         return replace(site, reason="it is in ignored_layers")
+    return site
+
+
+def _unless_complex(site: Site, model: nn.Module) -> Site:
+    names = [n for n in (*site.producers, *site.consumers) if n in dict(model.named_modules())]
+    weights = (getattr(model.get_submodule(name), "weight", None) for name in names)
+    if site.reason is None and any(w is not None and w.is_complex() for w in weights):
+        return replace(site, reason="its layers compute with complex numbers, REAP with real ones")
     return site
 
 
@@ -172,7 +189,9 @@ def _check_hooks(model: nn.Module, original: nn.Module, example: Inputs) -> None
     names = has_hooks(model)
     if not names:
         return
-    hooked = frozen_copy(model, hooks=True).to(next(original.parameters()).dtype)
+    hooked = frozen_copy(model, hooks=True)
+    dtypes = {p.dtype for p in original.parameters() if p.is_floating_point()}
+    hooked = hooked.to(*dtypes) if len(dtypes) == 1 else hooked
     answers = (flat_outputs(first_pass(network, example)) for network in (hooked, original))
     if not all(torch.equal(a, b) for a, b in zip(*answers, strict=True)):
         raise ValueError(

@@ -10,13 +10,17 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.nn.parameter import is_lazy
+from torch.utils._pytree import tree_leaves
 
-__all__ = ["copied", "frozen_copy", "has_hooks", "undisturbed", "unwrapped"]
+from prunekit.algebra.arguments import dense
+
+__all__ = ["HOOKS", "copied", "frozen_copy", "handed_over", "has_hooks", "undisturbed", "unwrapped"]
 
 HOOKS = (  # attributes of a module; the later ones note more about the hooks in the former
     *("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks"),
@@ -26,27 +30,31 @@ HOOKS = (  # attributes of a module; the later ones note more about the hooks in
 QUANTISED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
+def unwrapped(model: nn.Module, argument: str = "model") -> nn.Module:
     """The network inside DataParallel, DistributedDataParallel and torch.compile's wrapper.
+
+    Parameters
+    ----------
+    argument : the name that it came under, for messages
 
     Raises
     ------
     TypeError, ValueError
         No network, or one that cannot be pruned as it is: scripted, quantised, with lazy layers
-        that have no weights yet, without memory ("meta"), or wrapped further inside.
+        that have no weights yet, without memory ("meta"), sparse, or wrapped further inside.
     """
     if not isinstance(model, nn.Module):
-        raise TypeError(f"model must be a torch.nn.Module, got {type(model).__name__}")
+        raise TypeError(f"{argument} must be a torch.nn.Module, got {type(model).__name__}")
     while _is_wrapper(model):
         kind = "torch.compile" if hasattr(model, "_orig_mod") else type(model).__name__
         warnings.warn(
-            f"model is wrapped by {kind}: prunekit works on the network inside, and gives back a "
-            "plain one; wrap that again",
+            f"{argument} is wrapped by {kind}: prunekit works on the network inside, and gives "
+            "back a plain one; wrap that again",
             stacklevel=4,
         )
         model = model._orig_mod if hasattr(model, "_orig_mod") else model.module
     for name, module in model.named_modules():
-        where = f"model.{name}" if name else "model"
+        where = f"{argument}.{name}" if name else argument
         if isinstance(module, torch.jit.ScriptModule):
             raise TypeError(f"{where} is scripted: prune the plain network, script it afterwards")
         if type(module).__module__.startswith(QUANTISED):
@@ -68,6 +76,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
                     f"{where} is on the meta device, without numbers: load its weights first, with "
                     "model.to_empty(device='cpu') and load_state_dict"
                 )
+            dense(tensor, where, real=False)
     return model
 
 
@@ -134,8 +143,10 @@ def _copied(model: nn.Module, hooks: Callable[[Any], Any]) -> nn.Module:
         for name, value in vars(module).items():
             if name in HOOKS:
                 memo[id(value)] = hooks(value)
-            elif isinstance(value, Tensor) and value.grad_fn is not None:
-                memo[id(value)] = value.detach().clone()
+                continue
+            for leaf in tree_leaves(value):
+                if isinstance(leaf, Tensor) and leaf.grad_fn is not None:
+                    memo[id(leaf)] = leaf.detach().clone()
     try:
         return copy.deepcopy(model, memo)
     except Exception as error:  # of foreign code
@@ -145,6 +156,21 @@ def _copied(model: nn.Module, hooks: Callable[[Any], Any]) -> nn.Module:
         ) from error
 
 
+_own: WeakSet[nn.Module] = WeakSet()  # copies that no user has seen
+
+
 def frozen_copy(model: nn.Module, hooks: bool = False) -> nn.Module:
-    """A deep copy in eval mode that needs no gradients; the network given stays as it is."""
-    return copied(model, hooks).eval().requires_grad_(False)
+    """A deep copy in eval mode that needs no gradients; the network given stays as it is.
+
+    A copy of a copy has its hooks, which the network's own code has set since. In train mode for
+    a moment, it forgets what it may have computed of its parameters for eval.
+    """
+    copy = copied(model, hooks or model in _own).train().eval().requires_grad_(False)
+    _own.add(copy)
+    return copy
+
+
+def handed_over(model: nn.Module) -> nn.Module:
+    """A copy that is the user's from now on: what hooks it then has, it has from them."""
+    _own.discard(model)
+    return model

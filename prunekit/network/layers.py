@@ -5,6 +5,7 @@ output position takes, channel by channel. A transposed convolution is a plain o
 zeros in between; a grouped one is as many layers as it has groups.
 """
 
+import copy
 from collections.abc import Callable, Sequence
 
 import torch
@@ -44,11 +45,58 @@ def is_plain(layer: nn.Module) -> bool:
     """Whether a layer computes XW + b from the weights that it stores."""
     if hasattr(layer, "parametrizations") or "forward" in vars(layer):
         return False
-    base = next((kind for kind in LAYERS if isinstance(layer, kind)), None)
-    return base is not None and all(
-        getattr(type(layer), name, None) is getattr(base, name, None)
-        for name in ("forward", "_conv_forward", "__call__")
-    )
+    return isinstance(layer, LAYERS) and (not _has_own_forward(layer) or _computes_xw(layer))
+
+
+def _has_own_forward(layer: nn.Module) -> bool:
+    """Whether the layer is of a subclass that computes otherwise, or pads in its own way."""
+    base = next(kind for kind in LAYERS if isinstance(layer, kind))
+    methods = ("forward", "_conv_forward", "__call__")
+    return any(getattr(type(layer), m, None) is not getattr(base, m, None) for m in methods)
+
+
+@torch.no_grad()
+def _computes_xw(layer: nn.Module) -> bool:
+    """Whether a forward of its own comes to XW + b: tried on noise, with other weights."""
+    dice = torch.Generator().manual_seed(0)
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=dice).to(layer.weight)
+
+    kernel = zip(getattr(layer, "kernel_size", ()), getattr(layer, "dilation", ()), strict=True)
+    inputs = noise(2, width(layer, "in"), *(d * (k - 1) + 3 for k, d in kernel))
+    weights = noise(*layer.weight.shape), noise(width(layer, "out"))
+    try:
+        probe, said = _answer(layer, inputs, *weights)
+        for group, mine in enumerate(torch.arange(width(layer, "in")).chunk(groups_of(layer))):
+            X, (W, b) = consumer_inputs(layer, inputs, mine), outgoing_weights(probe, group)
+            Y, wanted = float64(X) @ W + b, float64(consumer_outputs(layer, said, group))
+            if (Y - wanted).norm() > torch.finfo(inputs.dtype).eps ** 0.5 * wanted.norm():
+                return False
+    except Exception:  # of foreign code
+        return False
+    return True
+
+
+def _answer(
+    layer: nn.Module, inputs: Tensor, weight: Tensor, bias: Tensor | None
+) -> tuple[nn.Module, Tensor]:
+    """A layer like this one with other weights, and what it answers."""
+    probe = copy.copy(layer)
+    probe._parameters = layer._parameters | {"weight": weight, "bias": bias}
+    return probe, type(layer).forward(probe, inputs)
+
+
+def _as_multiplied(layer: nn.Module, inputs: Tensor, channels: Tensor | None) -> Tensor:
+    """X, as consumer_inputs, of a layer that pads in its own way: weights 1 give XI = X."""
+    size, kernel = width(layer, "in") // groups_of(layer), layer.weight.shape[2:]
+    d = size * kernel.numel()
+    identity = torch.eye(d).to(inputs).view(d, size, *kernel)  # of one group
+    identity = identity.repeat(groups_of(layer), *[1] * (identity.ndim - 1))
+    _, X = _answer(layer, inputs, identity, None)  # (batch, channels·kernel, *positions)
+    X = X.flatten(2).unflatten(1, (-1, kernel.numel()))
+    X = X if channels is None else X[:, channels.to(X.device)]
+    return X.flatten(1, 2).transpose(1, 2).flatten(0, 1)  # (samples, d)
 
 
 def width(layer: nn.Module, side: str) -> int:
@@ -75,6 +123,8 @@ def consumer_inputs(layer: nn.Module, inputs: Tensor, channels: Tensor | None = 
     if isinstance(layer, nn.Linear):
         inputs = inputs if channels is None else inputs[..., channels.to(inputs.device)]
         return inputs.reshape(-1, inputs.shape[-1])  # (samples, features)
+    if _has_own_forward(layer):
+        return _as_multiplied(layer, inputs, channels)
     X = inputs if channels is None else inputs[:, channels.to(inputs.device)]
     if isinstance(layer, TRANSPOSED):
         X, strides = _spread_out(layer, X), [1] * len(layer.kernel_size)

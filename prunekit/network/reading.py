@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from prunekit.algebra.least_squares import RIDGE
+from prunekit.algebra.least_squares import DEFAULT_RIDGE
 from prunekit.algebra.moments import Moments, float64
 from prunekit.algebra.statistics import Consumer, Statistics
 from prunekit.network.inputs import Inputs
@@ -81,7 +81,7 @@ def _consumer(taken: ConsumerInputs, source: Source, n: int, options: Any) -> Co
         weigh=(lambda: _felt(source, taken, taps)) if options.weigh_outputs else None,
         before_relu=(scale, shift) if taken.relu and taken.whole else None,
         centered=options.centered,
-        ridge=RIDGE if options.ridge is None else options.ridge,
+        ridge=DEFAULT_RIDGE if options.ridge is None else options.ridge,
     )
 
 

@@ -1,12 +1,21 @@
 """A place where a network can be pruned, as data."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from math import gcd, lcm
 
 from torch import Tensor
 
 from prunekit.network.surgery import Cut
 
-__all__ = ["ConsumerInputs", "Site"]
+__all__ = ["ConsumerInputs", "Site", "matching"]
+
+
+def matching(pattern: str, names: Iterable[str]) -> list[str]:
+    """The names that a pattern (``layer1.*``) means; one that is a name itself means that alone."""
+    names = list(names)
+    return [pattern] if pattern in names else [n for n in names if fnmatchcase(n, pattern)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,3 +74,9 @@ class Site:
     def consumers(self) -> tuple[str, ...]:
         """Names of the layers that take these channels, in the order of the forward pass."""
         return tuple(dict.fromkeys(inputs.name for inputs in self.consumer_inputs))
+
+    def multiple(self, of: int) -> int:
+        """How many channels are a multiple of ``of`` in every layer that makes them."""
+        made = [cut for cut in self.cuts if cut.side == "out" and cut.module in self.producers]
+        sizes = [len(cut.indices[0]) for cut in made] or [1]  # of a channel, in each layer
+        return lcm(*(of // gcd(of, size) for size in sizes))

@@ -7,35 +7,26 @@ one layer says never reaches farther than the next layers; and no weight matters
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.backends.cuda import (
-    enable_flash_sdp,
-    enable_mem_efficient_sdp,
-    flash_sdp_enabled,
-    mem_efficient_sdp_enabled,
-)
 from torch.nn.modules.batchnorm import _NormBase
 
 from prunekit.network.called import is_depthwise
 from prunekit.network.dice import own_dice
 from prunekit.network.inputs import Inputs, call, device_of, flat_outputs
 from prunekit.network.layers import LAYERS
+from prunekit.network.state import State
+from prunekit.network.unfused import Unfused
 
-__all__ = ["Script", "Stage", "axis", "plain_paths", "undone"]
+__all__ = ["Script", "Stage", "axis", "plain_paths"]
 
 # modules that pass channels on one by one, each with a parameter of its own
 PASSING = (_NormBase, nn.GroupNorm, nn.PReLU)
-
-FUSED = (
-    (flash_sdp_enabled, enable_flash_sdp),
-    (mem_efficient_sdp_enabled, enable_mem_efficient_sdp),
-)
 
 Take = Callable[[str, int, Tensor], None]  # name of a layer, number of the call, what it takes
 
@@ -67,7 +58,8 @@ class Stage:
     """
 
     def __init__(self, model: nn.Module, example: Inputs) -> None:
-        self.model, self.example, self._state = model, example, _State(model.modules())
+        self.model, self.example, self._state = model, example, State(model.modules())
+        self._mode: AbstractContextManager = Unfused()
         modules = dict(model.named_modules())
         layers = {name: m for name, m in modules.items() if isinstance(m, LAYERS)}
         self.layers = {name: m for name, m in layers.items() if not is_depthwise(m)}
@@ -91,6 +83,8 @@ class Stage:
             script.taken.setdefault(name, []).append(values.clone())
 
         script.outputs = self._play(say, take)
+        if isinstance(self._mode, Unfused) and not self._mode.matters(self.model):
+            self._mode = nullcontext()  # which is quicker
         return script
 
     def loosened(self, script: Script) -> Script:
@@ -132,7 +126,7 @@ class Stage:
             return forward
 
         try:
-            with plain_paths(device_of(self.model)):
+            with own_dice(device_of(self.model), 0), self._mode:
                 for name, module in (*self.layers.items(), *self.passing.items()):
                     vars(module)["forward"] = actor(name, module.forward)
                 if not shifts:
@@ -149,49 +143,8 @@ class Stage:
                         values[key] = torch.zeros_like(values[key])
 
 
-class _State:
-    """What modules keep, and the numbers in their buffers, to be put back."""
-
-    def __init__(self, modules: Iterable[nn.Module]) -> None:
-        self._kept = [(m, dict(vars(m)), dict(m._parameters), dict(m._buffers)) for m in modules]
-        buffers = (b for *_, kept in self._kept for b in kept.values() if b is not None)
-        self._values = {b: (b._version, b.clone()) for b in buffers}
-
-    def restore(self) -> None:
-        for module, attributes, *both in self._kept:
-            for kept, old in zip((module._parameters, module._buffers), both, strict=True):
-                kept.clear()
-                kept.update(old)
-            vars(module).clear()
-            vars(module).update(attributes)
-        for buffer, (version, value) in self._values.items():
-            if buffer._version != version:
-                buffer.copy_(value)
-                self._values[buffer] = buffer._version, value
-
-
-@contextmanager
-def undone(modules: Iterable[nn.Module]) -> Iterator[None]:
-    """Modules are as before afterwards."""
-    state = _State(modules)
-    try:
-        yield
-    finally:
-        state.restore()
-
-
 @contextmanager
 def plain_paths(device: torch.device, seed: int = 0) -> Iterator[None]:
     """Layers are called one by one, not fused, and the same dice are thrown every time."""
-    usual = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    fused = [enabled() for enabled, _ in FUSED]
-    for _, enable in FUSED:  # fused attention may swallow NaN
-        enable(False)
-    try:
-        with own_dice(device, seed):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(usual)
-        for (_, enable), was in zip(FUSED, fused, strict=True):
-            enable(was)
+    with own_dice(device, seed), Unfused():
+        yield

@@ -15,7 +15,7 @@ from prunekit.network.layers import groups_of, is_plain, width
 from prunekit.network.marking import Marker, Source, read_elsewhere
 from prunekit.network.sites import ConsumerInputs, Site
 from prunekit.network.stage import Stage, axis
-from prunekit.network.sums import added
+from prunekit.network.sums import goes_around
 from prunekit.network.surgery import Cut
 
 __all__ = ["Structure"]
@@ -55,8 +55,12 @@ class Structure:
         made = [Source(*key, n) for key, n in self.sizes.items() if self._ends(key, "out")]
         self.found = arrivals(self.marker, made)
 
-    def sites(self, residual: bool) -> list[Site]:
-        """All sets of channels, with what has to be cut when some of them go, or why not."""
+    def sites(self, residual: bool, ties: Iterable[Tie] = ()) -> list[Site]:
+        """All sets of channels, with what has to be cut when some of them go, or why not.
+
+        ``ties`` hold beside those that marks have shown.
+        """
+        self.ties = [*self._bundles(), *ties]
         sites = self._sites(self.found, residual)
         bare = arrivals(self.marker, [*self._bare(site for site in sites if site.reason is None)])
         bare = bare.parted()  # a dimension whose entries are mixed is none of channels
@@ -82,22 +86,20 @@ class Structure:
 
     def _sites(self, found: Arrivals, residual: bool) -> list[Site]:
         """Channels that look alike are a site; its name is that of the first layer to make them."""
-        ties = [*found.ties(self.stage.layers), *self._bundles()]
+        ties = [*found.ties(self.stage.layers), *self.ties]
         sets = groups(self.sizes | found.sizes, ties)
         sets = [group for group in sets if any(self._ends(key, "out") for key in group)]
         made, taken = (
             [{k[0]: ids.flatten() for k, ids in one.items() if self._ends(k, side)} for one in sets]
             for side in ("out", "in")
         )
-        several = [i for i, sides in enumerate(made) if len(sides) > 1 and not residual]
-        sums = added(self.marker, [made[i] for i in several], [taken[i] for i in several])
-        is_sum = dict(zip(several, sums, strict=True))
+        around = [False] * len(sets) if residual else goes_around(self.marker, made, taken)
         sites, names = [], Counter()
         for i, group in enumerate(sets):
             name = next(iter(made[i]))
             names[name] += 1  # channels of one layer may be of several kinds
             name += f":{names[name]}" if names[name] > 1 else ""
-            sites.append(self._site(name, group, found, is_sum.get(i, False)))
+            sites.append(self._site(name, group, found, around[i]))
         return sites
 
     def _bundles(self) -> Iterator[Tie]:
@@ -108,13 +110,13 @@ class Structure:
                 ids = torch.arange(width(layer, key[1]))
                 yield key, ids, key, ids % (len(ids) // groups_of(layer))
 
-    def _site(self, name: str, group: Group, found: Arrivals, is_sum: bool) -> Site:
+    def _site(self, name: str, group: Group, found: Arrivals, around: bool) -> Site:
         """One set of channels as a site."""
         producers = [key[0] for key in group if self._ends(key, "out")]
         consumers = [key[0] for key in group if self._ends(key, "in")]
         others = ", ".join(producers[1:4]) + (", …" if len(producers) > 4 else "")
         reason = f"its channels are added to those of {others} (residual connection)"
-        reason = reason if is_sum else self._refusal(producers, consumers, group, found)
+        reason = reason if around else self._refusal(producers, consumers, group, found)
         n = len(group[producers[0], "out"])
         if n == 1 and reason:  # as many as the layer makes, if they only go together
             n = group[producers[0], "out"].numel()
@@ -151,7 +153,10 @@ class Structure:
                     "torch.nn.utils.remove_weight_norm, remove_spectral_norm or prune.remove"
                 )
             if name in consumers and not is_plain(layer):
-                return f"{name} is a {type(layer).__name__} with a forward of its own"
+                return (
+                    f"{name} is a {type(layer).__name__} whose forward() is not XW + b of its "
+                    "weight: put a plain layer with the weights that it uses in its place"
+                )
             if layer.weight in self.shared:
                 return f"{name} shares its weights with another layer"
             if name in self.read:

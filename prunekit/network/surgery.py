@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.network.called import is_depthwise
-from prunekit.network.layers import LAYERS, TRANSPOSED, groups_of, silence_inputs
+from prunekit.network.layers import LAYERS, TRANSPOSED, silence_inputs
 
 __all__ = ["Cut", "Indices", "cut_out", "merged", "remove", "silence"]
 
@@ -30,7 +30,8 @@ class Cut:
     ----------
     module : its name
     side : "out" (what it makes), "in" (what it takes), ``name:dim`` for a dimension of a parameter
-        or buffer of its own, or the name of a number that the module keeps, such as ``num_heads``
+        or buffer of its own, or the name of a number that the module keeps, such as ``num_heads``,
+        or ``name[i]`` of one in a list of numbers
     indices : for each channel, the indices on that side; several where an image was flattened
     """
 
@@ -77,18 +78,30 @@ def cut_out(model: nn.Module, indices: Indices) -> None:
     """Cut ``indices`` out of every module that they name, in place; what is frozen stays so."""
     for name, sides in indices.items():
         module = model.get_submodule(name)
+        depthwise = is_depthwise(module)  # before it is cut, for groups may come down to one
         for side, gone in sides.items():
             key, _, dim = side.partition(":")
             if dim:
                 _shrink(module, key, int(dim), gone)
             elif side not in ("in", "out"):  # a number, of heads for instance
-                setattr(module, side, getattr(module, side) - len(gone))
+                _lower(module, side, len(gone))
             elif not isinstance(module, LAYERS):
                 _cut_norm(module, gone)
-            elif is_depthwise(module):
+            elif depthwise:
                 _cut_depthwise(module, gone)
             else:
                 _cut_layer(module, side, gone)
+
+
+def _lower(module: nn.Module, side: str, by: int) -> None:
+    """A number that a module keeps becomes smaller."""
+    key, _, place = side.rstrip("]").partition("[")
+    value = getattr(module, key)
+    if place:
+        lower = (v - by * (i == int(place)) for i, v in enumerate(value))
+        setattr(module, key, type(value)(lower))
+    else:
+        setattr(module, key, value - by)
 
 
 def _cut_layer(layer: nn.Module, side: str, gone: Sequence[int]) -> None:
@@ -103,10 +116,13 @@ def _cut_layer(layer: nn.Module, side: str, gone: Sequence[int]) -> None:
 
 
 def _cut_depthwise(layer: nn.Module, gone: Sequence[int]) -> None:
-    """A layer filters fewer channels, each on its own."""
-    for key in ("weight", "bias"):
-        _shrink(layer, key, 0, gone)
-    layer.groups = layer.in_channels = layer.out_channels = groups_of(layer) - len(gone)
+    """A layer filters fewer of the channels that it takes, each on its own."""
+    each = layer.out_channels // layer.groups  # filters a channel
+    made = [i * each + j for i in gone for j in range(each)]
+    _shrink(layer, "weight", 0, gone if isinstance(layer, TRANSPOSED) else made)
+    _shrink(layer, "bias", 0, made)
+    layer.groups = layer.in_channels = layer.groups - len(gone)
+    layer.out_channels -= len(made)
 
 
 def _cut_norm(module: nn.Module, gone: Sequence[int]) -> None:

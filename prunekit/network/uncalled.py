@@ -81,6 +81,6 @@ def unknown(model: nn.Module) -> list[Site]:
         for name, module in model.named_modules()
         if isinstance(weight := getattr(module, "weight", None), nn.Parameter)
         and weight.ndim == 2
-        and not isinstance(module, LAYERS)
+        and not isinstance(module, (*LAYERS, nn.Embedding))
         and not type(module).__module__.startswith("torch.nn")
     ]

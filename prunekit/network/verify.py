@@ -7,6 +7,7 @@ example, the cut network must say what the network says whose layers take nothin
 Where something is amiss, the sites are halved until it is known which of them it is.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,15 +19,16 @@ from prunekit.network import surgery
 from prunekit.network.inputs import Inputs, call, device_of, flat_outputs, map_tensors
 from prunekit.network.numbers import kind_of, with_numbers
 from prunekit.network.sites import Site
-from prunekit.network.stage import Script, Stage, axis, plain_paths, undone
+from prunekit.network.stage import Script, Stage, axis, plain_paths
+from prunekit.network.state import undone
 
 __all__ = ["check_cut", "differs", "verified"]
 
 Check = Callable[[Sequence[Site]], str | None]
 
 DIFFERENT = (
-    "removing channels does not act as silencing them (a norm or softmax over channels, or an "
-    "operation that hides where they go)"
+    "removing channels does not act as silencing them: a norm, softmax or shuffle sees how many "
+    "there are; a batch norm, or an order of its own for each channel, would let them go"
 )
 OUTPUTS = "its channels are outputs of the network"
 
@@ -97,14 +99,23 @@ def _guilty(check: Check, sites: Sequence[Site]) -> dict[Site, str]:
 
 
 def _some(sites: Sequence[Site]) -> list[dict[Site, list[int]]]:
-    """Channels to try: of each site the first half, the last half, and a half in no order."""
-    dice = torch.Generator().manual_seed(0)
-    orders = {site: torch.randperm(site.channels, generator=dice).tolist() for site in sites}
-    return [
-        {s: list(range(s.channels // 2)) for s in sites},
-        {s: list(range(s.channels // 2, s.channels)) for s in sites},
-        {s: order[: s.channels // 2] for s, order in orders.items()},
-    ]
+    """Channels to try: of each site the first half, the last half, and a half in no order.
+
+    In the last of them every other part of a layer loses one fewer: parts may go in step only.
+    """
+    dice, parts = torch.Generator().manual_seed(0), Counter()
+    some: list[dict[Site, list[int]]] = [{}, {}, {}]
+    for site in sites:
+        n, half = site.channels, site.channels // 2
+        order = torch.randperm(n, generator=dice).tolist()
+        fewer = half - parts[site.producers[0]] % 2
+        some[0][site], some[1][site], some[2][site] = (
+            [*range(half)],
+            [*range(half, n)],
+            order[:fewer],
+        )
+        parts.update(site.producers)
+    return some
 
 
 def _on_stage(stage: Stage, script: Script, cuts: surgery.Indices) -> str | None:
@@ -128,10 +139,15 @@ def _on_stage(stage: Stage, script: Script, cuts: surgery.Indices) -> str | None
             surgery.cut_out(stage.model, cuts)
             outputs = stage.play(lambda n, i: rest(n, "out", script.given[n][i]).clone(), take)
     except Exception as error:  # any failure of foreign code means: leave this site alone
-        return f"the network fails without a channel ({type(error).__name__}: {error})"[:160]
+        return _failing(error)
     if any(differs(a, b) for a, b in zip(outputs, script.outputs, strict=True)):
         return OUTPUTS
     return DIFFERENT if wrong else None
+
+
+def _failing(error: Exception) -> str:
+    said = f"{type(error).__name__}: {str(error).partition(chr(10))[0]:.90}"
+    return f"the network fails without a channel ({said}): let forward() take sizes from its layers"
 
 
 def _in_earnest(model: nn.Module, example: Inputs, gone: dict[Site, list[int]]) -> str | None:
@@ -149,7 +165,7 @@ def _in_earnest(model: nn.Module, example: Inputs, gone: dict[Site, list[int]]) 
     try:
         cut = answers(surgery.cut_out, cuts)
     except Exception as error:
-        return f"the network fails without a channel ({type(error).__name__}: {error})"[:160]
+        return _failing(error)
     if [t.shape for t in silent] != [t.shape for t in cut]:
         return OUTPUTS
     different = any(differs(c, s, i) for c, s, i in zip(cut, silent, intact, strict=True))

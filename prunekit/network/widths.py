@@ -135,7 +135,7 @@ def _size(module: nn.Module, side: str) -> int:
     if side not in ("in", "out"):
         return getattr(module, side)
     if isinstance(module, LAYERS):
-        return width(module, side)
+        return width(module, "in" if is_depthwise(module) else side)
     return len(module.weight) if getattr(module, "weight", None) is not None else 1
 
 

@@ -1,10 +1,9 @@
 """How many channels stay at each site, from ratios; and what is refused."""
 
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
-from numbers import Integral, Real
 
-from prunekit.network.sites import Site
+from prunekit.algebra.arguments import number, optional, whole
+from prunekit.network.sites import Site, matching
 
 __all__ = [
     "Ratio",
@@ -24,18 +23,22 @@ def prunable_sites(sites: Sequence[Site]) -> list[Site]:
     prunable = [site for site in sites if site.reason is None]
     if not prunable:
         reasons = "\n".join(f"  {site.name}: {site.reason}" for site in sites)
-        raise ValueError(f"model has no channels that can be pruned:\n{reasons or '  no layers'}")
+        around = any("residual connection" in (site.reason or "") for site in sites)
+        cure = "; those that residual connections add up can go with prune_residual=True"
+        raise ValueError(
+            f"model has no channels that can be pruned{cure if around else ''}:\n"
+            f"{reasons or '  no layers'}"
+        )
     return prunable
 
 
 def check_ratio(ratio: object, name: str = "pruning_ratio") -> float:
     """A ratio 0 ≤ r < 1, the fraction of channels removed, or an error that says what was meant."""
-    if isinstance(ratio, bool) or not isinstance(ratio, Real):
-        raise TypeError(f"{name} must be a number 0 ≤ r < 1, got {ratio!r}")
+    number()(ratio, name)
     if not 0 <= ratio < 1:
         hint = f": did you mean {ratio / 100:.2f}?" if 1 < ratio < 100 else ""
         raise ValueError(
-            f"{name} is the fraction of channels removed, 0 ≤ r < 1, got {ratio}{hint}"
+            f"{name} is the fraction of channels removed, 0 ≤ r < 1, got {ratio!r:.40}{hint}"
         )
     return float(ratio)
 
@@ -53,27 +56,25 @@ def check_amount(*, round_to: int, **amounts: object) -> None:
             "stay: give pruning_ratio or target_macs, or leave round_to out"
         )
     max_error = amounts["max_error"]
+    optional(number())(max_error, "max_error")
     if max_error is not None and not 0 < max_error < 1:
-        raise ValueError(f"max_error is a relative error, 0 < e < 1, got {max_error}")
+        raise ValueError(f"max_error is a relative error, 0 < e < 1, got {max_error!r:.40}")
 
 
 def check_round_to(round_to: object) -> int:
     """A number of channels, 1 or more, or an error that says what was expected."""
-    if isinstance(round_to, bool) or not isinstance(round_to, Integral):
-        raise TypeError(f"round_to must be a whole number of channels, got {round_to!r}")
-    if round_to < 1:
-        raise ValueError(f"round_to must be 1 or more channels, such as 8, got {round_to}")
+    whole(1)(round_to, "round_to")
     return int(round_to)
 
 
-def rounded_up(keep: int, channels: int, round_to: int) -> int:
-    """The next multiple of ``round_to`` channels, and never more than there are."""
-    return min(channels, -(-keep // round_to) * round_to)
+def keep_count(site: Site, ratio: float, round_to: int = 1) -> int:
+    """Channels that stay at one site: at least one, else the nearest whole number (halves up).
 
-
-def keep_count(channels: int, ratio: float, round_to: int = 1) -> int:
-    """Channels that stay at one site: at least one, else the nearest whole number (halves up)."""
-    return rounded_up(max(1, channels - int(ratio * channels + 0.5)), channels, round_to)
+    Rounded up to a multiple of ``round_to`` in its layers, and never more than there are.
+    """
+    n, multiple = site.channels, site.multiple(round_to)
+    keep = max(1, n - int(ratio * n + 0.5))
+    return min(n, -(-keep // multiple) * multiple)
 
 
 def keep_counts(sites: Sequence[Site], pruning_ratio: Ratio, round_to: int = 1) -> dict[Site, int]:
@@ -81,28 +82,28 @@ def keep_counts(sites: Sequence[Site], pruning_ratio: Ratio, round_to: int = 1) 
 
     ``pruning_ratio`` is one ratio for all, or a dict by site name; names may be patterns
     (``layer1.*``), the first that matches counts, and sites without a match keep everything.
-    Where channels go, a multiple of ``round_to`` stays.
+    Where channels go, layers keep a multiple of ``round_to``.
     """
     if not isinstance(pruning_ratio, Mapping):
         ratio = check_ratio(pruning_ratio)
-        return {site: keep_count(site.channels, ratio, round_to) for site in sites}
+        return {site: keep_count(site, ratio, round_to) for site in sites}
     if not all(isinstance(pattern, str) for pattern in pruning_ratio):
         raise TypeError(f"pruning_ratio must map site names to ratios, got {list(pruning_ratio)}")
     ratios = {
         pattern: check_ratio(ratio, f"pruning_ratio[{pattern!r}]")
         for pattern, ratio in pruning_ratio.items()
     }
-    for pattern in ratios:
-        if not any(fnmatchcase(site.name, pattern) for site in sites):
-            names = ", ".join(site.name for site in sites)
+    names = [site.name for site in sites]
+    chosen: dict[str, float] = {}
+    for pattern, ratio in ratios.items():
+        hits = matching(pattern, names)
+        if not hits:
             raise ValueError(
-                f"pruning_ratio[{pattern!r}] matches no site that can be pruned; these can: {names}"
+                f"pruning_ratio[{pattern!r}] matches no site that can be pruned; these can: "
+                f"{', '.join(names)}"
             )
-
-    def ratio_of(site: Site) -> float:
-        return next((r for pattern, r in ratios.items() if fnmatchcase(site.name, pattern)), 0.0)
-
-    return {site: keep_count(site.channels, ratio_of(site), round_to) for site in sites}
+        chosen = dict.fromkeys(hits, ratio) | chosen  # the first that matches counts
+    return {site: keep_count(site, chosen.get(site.name, 0.0), round_to) for site in sites}
 
 
 def widths_of(sites: Sequence[Site], pruning_ratio: Ratio, round_to: int = 1) -> dict[Site, int]:

@@ -6,10 +6,11 @@ one cost model, `prunekit.network.widths`.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Integral
 
 from torch import nn
 
+from prunekit.algebra.arguments import number
 from prunekit.network.cost import count_macs, count_params, measure_latency
 from prunekit.network.inputs import Inputs
 from prunekit.network.sites import Site
@@ -50,7 +51,7 @@ class Budget:
         if least <= self.limit:
             return
         number = ".3g" if self.unit == "seconds" else ",.0f"
-        rounded = f" to multiples of {round_to}" if round_to > 1 else ""
+        rounded = f" to multiples of round_to={round_to!r:.20}" if round_to > 1 else ""
         raise ValueError(
             f"{self.argument}={self.asked} cannot be reached (an int is a count, a float a "
             f"fraction): pruning these sites{rounded} keeps between {least:{number}} and "
@@ -105,8 +106,7 @@ def budget_of(
 
 def check_target(target: object, full: float = 1, name: str = "target_macs") -> float:
     """A fraction of ``full`` (float) or a number (int) as that number, or an error with a cure."""
-    if isinstance(target, bool) or not isinstance(target, Real):
-        raise TypeError(f"{name} must be a float in (0, 1] or an int, got {target!r}")
+    number(of="a float in (0, 1], or an int")(target, name)
     if isinstance(target, Integral):
         return int(target)
     if not 0 < target <= 1:

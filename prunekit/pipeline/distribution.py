@@ -13,7 +13,15 @@ from prunekit.pipeline.front_to_back import Options, layers_to_bias
 from prunekit.pipeline.search import Search
 from prunekit.pipeline.trial import Trial
 
-__all__ = ["DISTRIBUTIONS", "PROBES", "STEP", "Task", "chosen_widths", "first_inputs"]
+__all__ = [
+    "DISTRIBUTIONS",
+    "PROBES",
+    "STEP",
+    "Task",
+    "chosen_widths",
+    "first_inputs",
+    "levels_of",
+]
 
 DISTRIBUTIONS = ("pro", "uniform")
 PROBES, STEP = 500, 1 / 16  # inputs that D is measured on; share of a layer that one step removes
@@ -52,13 +60,18 @@ def chosen_widths(
     uniform = uniform_widths(task.sites, budget, round_to)
     if distribution == "uniform" or len(task.sites) == 1:
         return uniform
-    levels = pro.levels_of({s: s.channels for s in task.sites}, STEP, round_to)
+    levels = levels_of(task.sites, STEP, round_to)
     budget = budget_of(*given, levels, task.progress) if budget.unit == "seconds" else budget
     levels = pro.that_save(levels, budget.cost)
     probes = first_inputs(task.batches, PROBES)
     trial = Trial(task.model, task.sites, task.batches, probes, task.options)
     best, _ = Search(trial, levels, budget, task.progress).within_budget("curves")
     return best if trial.error(best) <= trial.error(uniform) else uniform
+
+
+def levels_of(sites: Sequence[Site], step: float, round_to: int) -> dict[Site, list[int]]:
+    """The widths that are tried; ``round_to`` counts channels of layers, not of sites."""
+    return {s: pro.levels_of({s: s.channels}, step, s.multiple(round_to))[s] for s in sites}
 
 
 def first_inputs(batches: Sequence[Inputs], count: int) -> list[Inputs]:

@@ -28,6 +28,7 @@ from prunekit.network.survey import Survey
 from prunekit.network.turn import Turn
 from prunekit.network.walk import Walk
 from prunekit.pipeline.methods import Method, checked
+from prunekit.pipeline.precision import Loss, as_kept, warn_of
 from prunekit.pipeline.repairs import Repair
 
 __all__ = ["Options", "Outcome", "front_to_back", "layers_to_bias", "layers_to_refit", "write_site"]
@@ -63,6 +64,7 @@ class _State:
     outcomes: dict[Site, Outcome] = field(default_factory=dict)
     gone: dict[str, set[int]] = field(default_factory=dict)  # channels a layer takes no longer
     done: set[str] = field(default_factory=set)  # layers that a site has refitted as a whole
+    losses: list[Loss] = field(default_factory=list)  # what few digits cost at each site
 
 
 def front_to_back(
@@ -98,6 +100,8 @@ def front_to_back(
         if is_plain(turn.layer):
             gone = state.gone.get(name, set())
             options.repair.at_layer(turn, gone, name in state.done, options.centered, options.ridge)
+    if state.losses:
+        warn_of(state.losses, turn.layer.weight.dtype)
     return state.outcomes
 
 
@@ -176,7 +180,7 @@ def _prune_site(
     asked = all("moments" in vars(consumer) for consumer in consumers)
     state.outcomes[site] = Outcome(
         kept,
-        _relative_error(consumers, weights) if asked else None,
+        _error_as_kept(site.name, consumers, weights, turn.layer, state) if asked else None,
         consumers[0].problem.rank if asked else None,
         len(consumers[0].weights) if asked else None,
     )
@@ -184,6 +188,22 @@ def _prune_site(
         state.gone.setdefault(taken.name, set()).update(_gone(taken, kept))
     if all(taken.whole for taken in site.consumer_inputs if taken.name == turn.name):
         state.done.add(turn.name)
+
+
+def _error_as_kept(
+    name: str,
+    consumers: tuple[Consumer, ...],
+    weights: list[Weights],
+    layer: nn.Module,
+    state: _State,
+) -> float | None:
+    """The relative error of weights as their layers keep them; what their dtype costs is noted."""
+    error, dtype = _relative_error(consumers, weights), layer.weight.dtype
+    if error is None or dtype.itemsize > 2:
+        return error
+    kept = _relative_error(consumers, as_kept(weights, dtype))
+    state.losses.append((name, error, kept))
+    return kept
 
 
 def write_site(

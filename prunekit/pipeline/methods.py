@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from prunekit import baselines
+from prunekit.algebra.arguments import one_of
 from prunekit.algebra.elimination import Elimination
 from prunekit.algebra.statistics import Statistics
 from prunekit.pipeline.poem import Poem
@@ -10,7 +11,9 @@ from prunekit.pipeline.repairs import BatchNorm, LeastSquares, Network, Own, Rep
 from prunekit.reap import reap
 from prunekit.unification import unify_site
 
-__all__ = ["METHODS", "REPAIRS", "Method", "checked", "resolve"]
+__all__ = ["COEFFICIENTS", "METHODS", "REPAIRS", "Method", "checked", "resolve"]
+
+COEFFICIENTS = one_of("kernel", "channel")
 
 Method = Callable[[Statistics], Elimination]
 
@@ -57,8 +60,6 @@ def resolve(
             names = ", ".join(map(repr, REPAIRS))
             raise ValueError(f"repair must be one of {names}, or a Repair, got {repair!r}")
         repair = REPAIRS[repair]
-    if coefficients not in ("kernel", "channel"):
-        raise ValueError(f"coefficients must be 'kernel' or 'channel', got {coefficients!r}")
     if repair.kernels_only and coefficients == "channel":
         raise ValueError(
             f"repair={repair.name!r} refines whole kernels: it needs coefficients='kernel', got "

@@ -1,30 +1,45 @@
 """optimize_ratios(): PRO for a network, with a budget, measurements that last, and a picture."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 from torch import nn
 
 from prunekit import pro
+from prunekit.algebra.arguments import flag, number, one_of, optional, takes, whole
+from prunekit.algebra.least_squares import RIDGE
+from prunekit.network.calibration import calibration_batches
 from prunekit.network.finding import find_sites, ignored_names
 from prunekit.network.given import frozen_copy, undisturbed
-from prunekit.network.inputs import calibration_batches, check_example
+from prunekit.network.inputs import check_example
 from prunekit.pipeline.amounts import check_round_to, prunable_sites
 from prunekit.pipeline.budget import budget_of
-from prunekit.pipeline.distribution import PROBES, STEP, first_inputs
+from prunekit.pipeline.distribution import PROBES, STEP, first_inputs, levels_of
 from prunekit.pipeline.front_to_back import Options, layers_to_bias, layers_to_refit
-from prunekit.pipeline.methods import Method, resolve
+from prunekit.pipeline.methods import COEFFICIENTS, Method, resolve
 from prunekit.pipeline.ratios import Ratios
 from prunekit.pipeline.repairs import Repair
 from prunekit.pipeline.search import FORMS, Search
 from prunekit.pipeline.trial import Trial
+from prunekit.results.whole import place_of
 
 __all__ = ["optimize_ratios"]
 
 
 @undisturbed
+@takes(
+    max_error=optional(number(above=0, below=float("inf"))),
+    coefficients=COEFFICIENTS,
+    form=one_of(*FORMS),
+    criterion=one_of(*pro.CRITERIA),
+    step=number(above=0, below=1),
+    probes=whole(1),
+    ridge=optional(RIDGE),
+    prune_residual=flag,
+    progress=flag,
+)
 def optimize_ratios(
     model: nn.Module,
     example_inputs: Any,
@@ -62,7 +77,8 @@ def optimize_ratios(
     step : fraction of a layer's channels that one step removes
     round_to : where channels go, a multiple of this stays
     probes : how many of the calibration inputs D is measured on
-    file : where measurements are kept; an interrupted run goes on from there
+    file : where measurements are kept; an interrupted run goes on from there, if network, data and
+        options are the same, and the code of a method of your own with all that it refers to
     progress : show a progress bar with the time left
 
     Returns
@@ -84,22 +100,24 @@ def optimize_ratios(
         "target_params": target_params,
         "target_latency": target_latency,
     }
-    _check(targets, max_error, form, criterion, step, probes)
+    given = [value for value in (*targets.values(), max_error) if value is not None]
+    if len(given) != 1:
+        raise ValueError(f"give one of {', '.join(targets)} and max_error")
+    file = None if file is None else place_of(file, "file")
     _, select, repair = resolve(method, repair, coefficients)
     example = check_example(example_inputs, model)
-    batches = calibration_batches(calibration, example)
+    batches = calibration_batches(calibration, example, model)
     skip = ignored_names(model, ignored_layers)
     sites = prunable_sites(find_sites(model, example, skip, prune_residual=prune_residual))
     model = frozen_copy(model)
     order = list(layers_to_refit(model, example, skip))
-    channels = {site: site.channels for site in sites}
-    levels = pro.levels_of(channels, step, check_round_to(round_to))
+    levels = levels_of(sites, step, check_round_to(round_to))
     targets = targets if max_error is None else targets | {"target_macs": 1.0}
     biased = layers_to_bias(model, order, repair)
     budget = budget_of(model, example, sites, targets, biased, levels, progress)
     levels = pro.that_save(levels, budget.cost)
     if max_error is None:
-        budget.check(budget.cost({site: keeps[-1] for site, keeps in levels.items()}))
+        budget.check(budget.cost({site: k[-1] for site, k in levels.items()}), round_to)
     options = Options(select, repair, coefficients, ridge=ridge)
     trial = Trial(model, sites, batches, first_inputs(batches, probes), options, criterion, file)
     search = Search(trial, levels, budget, progress)
@@ -114,26 +132,3 @@ def optimize_ratios(
     }
     spent = budget.measure(widths) if max_error is None else budget.cost(widths)
     return Ratios(widths, curves, trace, trial.error(widths), spent, budget.full, budget.unit)
-
-
-def _check(
-    targets: Mapping[str, object],
-    max_error: float | None,
-    form: str,
-    criterion: str,
-    step: float,
-    probes: int,
-) -> None:
-    """Refuse several budgets, or none, and options that do not exist."""
-    given = [value for value in (*targets.values(), max_error) if value is not None]
-    if len(given) != 1:
-        raise ValueError(f"give one of {', '.join(targets)} and max_error")
-    if max_error is not None and not 0 < max_error < float("inf"):
-        raise ValueError(f"max_error must be a number above 0, got {max_error}")
-    for name, value, known in (("form", form, FORMS), ("criterion", criterion, pro.CRITERIA)):
-        if value not in known:
-            raise ValueError(f"{name} must be one of {', '.join(map(repr, known))}, got {value!r}")
-    if not 0 < step < 1 or probes < 1:
-        raise ValueError(
-            f"step must lie between 0 and 1, probes be 1 or more, got step={step}, probes={probes}"
-        )

@@ -10,13 +10,16 @@ from typing import Any
 
 from torch import nn
 
+from prunekit.algebra.arguments import flag, one_of, optional, takes, whole
+from prunekit.algebra.least_squares import RIDGE
 from prunekit.network import surgery
 from prunekit.network.augmenting import mirrored
 from prunekit.network.behind import behind
+from prunekit.network.calibration import calibration_batches
 from prunekit.network.cost import count_macs, count_params
 from prunekit.network.finding import find_sites, ignored_names
-from prunekit.network.given import frozen_copy, undisturbed
-from prunekit.network.inputs import Inputs, calibration_batches, check_example
+from prunekit.network.given import frozen_copy, handed_over, undisturbed
+from prunekit.network.inputs import Inputs, check_example
 from prunekit.network.sites import Site
 from prunekit.network.verify import check_cut
 from prunekit.network.walk import Walk
@@ -24,17 +27,29 @@ from prunekit.pipeline import by_hand
 from prunekit.pipeline.amounts import Ratio, check_amount, prunable_sites, widths_of
 from prunekit.pipeline.distribution import DISTRIBUTIONS, Task, chosen_widths
 from prunekit.pipeline.front_to_back import Options, Outcome, front_to_back, layers_to_refit
-from prunekit.pipeline.methods import Method, resolve
-from prunekit.pipeline.refining import check_epochs, refined
+from prunekit.pipeline.methods import COEFFICIENTS, Method, resolve
+from prunekit.pipeline.refining import refined
 from prunekit.pipeline.repairs import Repair
 from prunekit.results.plans import plan_of
 from prunekit.results.report import Report, Row
 from prunekit.results.result import PruningResult
 
-__all__ = ["PruningResult", "layers_to_refit", "prune"]
+__all__ = ["PruningResult", "prune"]
 
 
 @undisturbed
+@takes(
+    distribution=optional(one_of(*DISTRIBUTIONS)),
+    coefficients=COEFFICIENTS,
+    asymmetric=flag,
+    centered=flag,
+    ridge=optional(RIDGE),
+    weigh_outputs=flag,
+    prune_residual=flag,
+    mirror=flag,
+    refine=whole(0),
+    progress=flag,
+)
 def prune(
     model: nn.Module,
     example_inputs: Any,
@@ -93,7 +108,7 @@ def prune(
         of channels, from n instead of n·k² columns: less memory, a larger error
     asymmetric : aim at the outputs of the *original* network, given what the pruned one takes
     centered : refit biases too
-    ridge : pull towards the original weights, relative to the mean energy of a column of X. By
+    ridge : pull towards the original weights, relative to the energy of each column of X. By
         default 1e-5, where "network" refits a layer chosen on samples that were held back
     weigh_outputs : score errors of a consumer by how the network's outputs feel them, S = E[JᵀJ]
     ignored_layers : names or patterns (``layer1.*``), modules or types to leave alone
@@ -141,12 +156,9 @@ def prune(
     }
     amounts = {"pruning_ratio": pruning_ratio, **targets, "max_error": max_error}
     check_amount(**amounts, channels=channels, round_to=round_to)
-    if distribution not in (None, *DISTRIBUTIONS):
-        raise ValueError(f"distribution must be one of {DISTRIBUTIONS}, got {distribution!r}")
     name, select, repair = resolve(method, repair, coefficients)
     example = check_example(example_inputs, model)
-    batches = calibration_batches(calibration, example)
-    check_epochs(refine, 0, "refine")
+    batches = calibration_batches(calibration, example, model)
     batches = [*batches, *map(mirrored, batches)] if mirror else batches
     sites = find_sites(model, example, ignored_layers, prune_residual=prune_residual)
     prunable = prunable_sites(sites)
@@ -184,7 +196,7 @@ def prune(
     rows = [_row(site, outcomes.get(site)) for site in sites]
     report = _report(original, pruned, example, rows, method=name, repair=how)
     _restore_flags(model, pruned)
-    return PruningResult(pruned, report, plan_of(model, pruned, rows, cuts))
+    return PruningResult(handed_over(pruned), report, plan_of(model, pruned, rows, cuts))
 
 
 def _row(site: Site, found: Outcome | None) -> Row:

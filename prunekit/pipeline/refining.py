@@ -19,11 +19,12 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from prunekit.algebra.arguments import flag, kind, takes, whole
 from prunekit.network.augmenting import shift_and_flip
+from prunekit.network.calibration import calibration_batches
 from prunekit.network.given import frozen_copy, unwrapped
 from prunekit.network.inputs import (
     Inputs,
-    calibration_batches,
     call,
     device_of,
     flat_outputs,
@@ -32,11 +33,17 @@ from prunekit.network.inputs import (
 from prunekit.pro import output_error
 from prunekit.results.result import PruningResult
 
-__all__ = ["check_epochs", "refine", "refined"]
+__all__ = ["refine", "refined"]
 
 RATES = (1e-3, 3e-4, 1e-4)  # the largest first
 
 
+@takes(
+    result=kind(PruningResult, words="what prune() gave"),
+    epochs=whole(1),
+    seed=whole(),
+    progress=flag,
+)
 def refine(
     result: PruningResult,
     original: nn.Module,
@@ -72,20 +79,9 @@ def refine(
     -----
     Source: see the top of this file. Batch norms keep their statistics, dropout is off.
     """
-    if not isinstance(result, PruningResult):
-        raise TypeError(f"result must be what prune() gave, got {type(result).__name__}")
-    check_epochs(epochs, 1)
     batches = calibration_batches(calibration)
     model = refined(result.model, unwrapped(original), batches, epochs, seed, progress)
     return replace(result, model=model)
-
-
-def check_epochs(epochs: object, least: int, name: str = "epochs") -> None:
-    """Refuse what is no whole number of epochs."""
-    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < least:
-        raise ValueError(
-            f"{name} must be a whole number of epochs, {least} or more, got {epochs!r}"
-        )
 
 
 def refined(
@@ -158,8 +154,8 @@ class _Learning:
                     self.best, self.state = error, deepcopy(self.student.state_dict())
                 bar.set_postfix_str(f"D = {self.best:.3g}")
                 bar.update()
-        for p, flag in zip(weights, flags, strict=True):
-            p.requires_grad_(flag).grad = None
+        for p, before in zip(weights, flags, strict=True):
+            p.requires_grad_(before).grad = None
         self.student.load_state_dict(self.state)
         return error
 

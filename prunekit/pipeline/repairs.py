@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from prunekit.algebra import least_squares
 from prunekit.algebra.elimination import Elimination, Weights
-from prunekit.algebra.least_squares import RIDGE, columns_of
+from prunekit.algebra.least_squares import DEFAULT_RIDGE, columns_of
 from prunekit.algebra.statistics import Consumer, Statistics
 from prunekit.network.inputs import Inputs
 from prunekit.network.layers import outgoing_weights, width
@@ -141,7 +141,7 @@ class LeastSquares(Repair):
         for group, moments in enumerate(turn.layer_moments):
             W0, b0 = outgoing_weights(turn.layer, group)
             problem = least_squares.LeastSquares.from_moments(
-                moments, W0, b0, centered=centered, ridge=RIDGE if ridge is None else ridge
+                moments, W0, b0, centered=centered, ridge=DEFAULT_RIDGE if ridge is None else ridge
             )
             stay = [i for i in range(size) if group * size + i not in gone]
             W = problem.solve(columns_of(torch.tensor(stay, device=W0.device), len(W0) // size))

@@ -32,6 +32,11 @@ class Search:
 
     def below(self, max_error: float, form: str) -> Found:
         """The least cost whose D is no more than ``max_error``."""
+        if all(len(keeps) == 1 for keeps in self.levels.values()):
+            raise ValueError(
+                f"max_error={max_error} is met by no step, for there is none: no site has a width "
+                "that saves anything; lower round_to, or step"
+            )
         try:
             return getattr(self, f"_{form}")(0.0, max_error)
         except pro.Unreachable as error:

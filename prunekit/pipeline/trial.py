@@ -5,14 +5,10 @@ its weights into a scratch copy; nothing is cut. The error is D (`prunekit.pro.o
 z₀ the outputs of the original network. No labels are needed.
 """
 
-import hashlib
-import json
-import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from math import isfinite
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +21,9 @@ from prunekit.network.layers import set_outgoing_weights
 from prunekit.network.reading import statistics_of
 from prunekit.network.sites import Site
 from prunekit.network.survey import Survey
+from prunekit.pipeline.fingerprint import fingerprint, network_parts
 from prunekit.pipeline.front_to_back import Options, write_site
+from prunekit.pipeline.measurements import Measurements, answers
 from prunekit.pipeline.methods import checked
 from prunekit.pro import output_error
 
@@ -54,7 +52,7 @@ class Trial:
         probes: Sequence[Inputs],
         options: Options,
         criterion: str = "mse",
-        file: str | os.PathLike[str] | None = None,
+        file: Path | None = None,
     ) -> None:
         self.original, self.batches, self.probes = frozen_copy(model), batches, probes
         self.options, self.criterion = options, criterion
@@ -63,8 +61,13 @@ class Trial:
         self._survey = Survey(self.original, wanted, batches, maps)
         self._paths: dict[Site, tuple[Statistics, Elimination]] = {}
         self._outputs_before = [self._outputs(self.original, batch) for batch in probes]  # z₀
-        self._file = None if file is None else Path(file)
-        self.measured: dict[str, float] = {} if self._file is None else self._read()
+        if not any(self._outputs_before):
+            raise ValueError(
+                "model gives no tensors, so there is no error of its outputs: let forward() return "
+                "them"
+            )
+        about = "" if file is None else self._about()
+        self.measured = Measurements(file, about, answers(self._outputs_before))
 
     def error(self, keep: Mapping[Site, int]) -> float:
         """D when so many channels stay at each site; sites not named keep all."""
@@ -74,7 +77,6 @@ class Trial:
             return 0.0
         if key not in self.measured:
             self.measured[key] = self._measure(cut)
-            self._save()
         return self.measured[key]
 
     def knows(self, keep: Mapping[Site, int]) -> bool:
@@ -117,59 +119,13 @@ class Trial:
         return [z.detach() for z in flat_outputs(call(model, inputs))]
 
     def _about(self) -> str:
-        """A fingerprint of everything that a measurement depends on."""
-        digest = hashlib.sha256(str(self.original).encode())  # its layers and their options
-        for name, value in self.original.state_dict().items():
-            digest.update(name.encode() + value.detach().float().cpu().numpy().tobytes())
-        for batch in (*self.batches, *self.probes):
-            for value in tensors(batch).values():
-                digest.update(value.detach().float().cpu().numpy().tobytes())
-        chosen = vars(self.options) | {
-            "select": _describe(self.options.select),
-            "repair": self.options.repair.name,
-        }
-        digest.update(json.dumps([chosen, self.criterion], sort_keys=True).encode())
-        return digest.hexdigest()
-
-    def _read(self) -> dict[str, float]:
-        self._fingerprint = self._about()
-        if not self._file.exists():
-            return {}
-        try:
-            content = json.loads(self._file.read_text("utf-8"))
-            about, measured = content["about"], dict(content["measured"])
-            measured = {key: float(value) for key, value in measured.items()}
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"file {str(self._file)!r} does not hold measurements ({type(error).__name__}): "
-                "give another name, or delete it to start afresh"
-            ) from error
-        if about != self._fingerprint:
-            raise ValueError(
-                f"file {str(self._file)!r} holds measurements of another network, method or "
-                "calibration data: give another name, or delete it to start afresh"
-            )
-        return measured
-
-    def _save(self) -> None:
-        """Write what was measured: the file is whole at any moment."""
-        if self._file is None:
-            return
-        part = self._file.with_name(self._file.name + ".part")
-        content = {"about": self._fingerprint, "measured": self.measured}
-        part.write_text(json.dumps(content, indent=1), "utf-8")
-        os.replace(part, self._file)
+        """A fingerprint of all that a measurement depends on, but for what the network says."""
+        data = [[*map(tensors, batches)] for batches in (self.batches, self.probes)]
+        return fingerprint(network_parts(self.original), data, vars(self.options), self.criterion)
 
 
 def _name(item: tuple[Site, int]) -> str:
     return item[0].name
-
-
-def _describe(select: Any) -> str:
-    """A method by its module, its name and its arguments, if it has any."""
-    inner = getattr(select, "func", select)
-    arguments = (getattr(select, "args", ()), getattr(select, "keywords", {}))
-    return f"{inner.__module__}.{getattr(inner, '__qualname__', type(inner))} {arguments}"
 
 
 def _write(model: nn.Module, name: str, W: Tensor, b: Tensor, group: int) -> None:

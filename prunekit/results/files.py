@@ -5,14 +5,15 @@ the state dict. Nothing in it is code, so it is read with ``weights_only=True``.
 """
 
 import os
-import zipfile
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from prunekit.network.given import unwrapped
+from prunekit.results.archives import content_of
 from prunekit.results.plans import Plan, replay
+from prunekit.results.whole import whole
 
 __all__ = ["load", "read", "save"]
 
@@ -28,32 +29,23 @@ def save(result: Any, path: str | os.PathLike[str]) -> None:
 
     Raises
     ------
-    TypeError, ValueError, FileNotFoundError
-        Not such a result, a state dict of more than tensors, no such folder.
+    TypeError, ValueError
+        Not such a result, a state dict of more than tensors, a path that is no file's.
+    OSError
+        No such folder, a place that must not be written to, a disk that is full.
     """
-    plan, model, path = getattr(result, "plan", None), getattr(result, "model", None), Path(path)
+    plan, model = getattr(result, "plan", None), getattr(result, "model", None)
     if not isinstance(plan, Plan) or not isinstance(model, nn.Module):
         raise TypeError(f"result must be what prunekit.prune returned, got {type(result).__name__}")
     state = model.state_dict()
-    odd = [name for name, value in state.items() if not isinstance(value, Tensor)]
+    odd = [name for name, value in state.items() if not _is_plain(value)]
     if odd:
         raise ValueError(
-            f"result.model keeps {odd[0]} in its state dict, which is no tensor: register it as a "
-            "buffer, or leave it out"
+            f"result.model keeps {odd[0]} in its state dict, which is no tensor of plain numbers: "
+            "register it as a buffer that is one, or leave it out"
         )
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"path: there is no folder {str(path.parent)!r}: create it first")
-    if path.is_dir():
-        raise ValueError(f"path {str(path)!r} is a folder: add the name of a file")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            torch.save({"plan": plan.to_json(), "state": state}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole(path) as file:
+        torch.save({"plan": plan.to_json(), "state": state}, file)
 
 
 def load(fresh_model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
@@ -73,11 +65,16 @@ def load(fresh_model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
     Raises
     ------
     TypeError, ValueError, FileNotFoundError
-        No network; a file that is truncated, damaged, foreign or of a newer format; an
-        architecture or dtype that does not fit (the message names what), or one already pruned.
+        No network; a file that is truncated, damaged, foreign, made to do harm or of a newer
+        format; an architecture or dtype that does not fit (the message names what), or one
+        already pruned.
     """
     plan, state = _read(path)
-    pruned = replay(fresh_model, plan)
+    fresh_model = unwrapped(fresh_model, "fresh_model")
+    try:
+        pruned = replay(fresh_model, plan)
+    except ValueError as error:
+        raise ValueError(f"fresh_model does not go with path {str(path)!r}: {error}") from None
     for name, value in pruned.state_dict().items():
         if name in state and value.dtype != state[name].dtype:
             raise ValueError(
@@ -86,7 +83,7 @@ def load(fresh_model: nn.Module, path: str | os.PathLike[str]) -> nn.Module:
             )
     try:
         pruned.load_state_dict(state)
-    except RuntimeError as error:
+    except Exception as error:  # of torch, or of what modules make of a state dict
         raise ValueError(
             f"path {str(path)!r} holds weights that do not fit its plan; was the network changed "
             f"after pruning? ({error})"
@@ -99,35 +96,16 @@ def read(path: str | os.PathLike[str]) -> Plan:
     return _read(path)[0]
 
 
+def _is_plain(value: object) -> bool:
+    """Whether a value is a tensor of the kind that `load` takes."""
+    dense = type(value) is Tensor and value.layout == torch.strided
+    return dense and not (value.is_meta or value.is_quantized)
+
+
 def _read(path: str | os.PathLike[str]) -> tuple[Plan, dict[str, Tensor]]:
     """Plan and state dict of a file; whatever can be wrong with it is named."""
-    path = Path(path)
-    where = f"path {str(path)!r}"
-    if not path.exists():
-        raise FileNotFoundError(f"{where} does not exist")
-    if path.is_dir():
-        raise ValueError(f"{where} is a folder, expected a file that prunekit.save wrote")
-    with path.open("rb") as file:
-        zipped = file.read(2) == b"PK"
-    foreign = f"{where} was not written by prunekit.save"
-    if not zipped:  # text, a pickle, or nothing at all
-        raise ValueError(f"{foreign}: give the file of a pruned network")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            broken = archive.testzip()  # torch itself overlooks bits that flipped
-    except (zipfile.BadZipFile, EOFError, OSError):
-        broken = "its end"
-    if broken is not None:
-        raise ValueError(f"{where} is truncated or damaged ({broken}): copy or save it again")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        text, state = content["plan"], dict(content["state"])
-    except Exception as error:  # whatever a foreign file makes torch.load say
-        raise ValueError(
-            f"{foreign} ({type(error).__name__}): give the file of a pruned network; a plain state "
-            "dict goes through torch.load and load_state_dict"
-        ) from None
+    text, state = content_of(path)
     try:
         return Plan.from_json(text), state
     except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
+        raise ValueError(f"path {str(path)!r}: {error}") from None

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from prunekit.network import surgery
 from prunekit.network.given import copied, unwrapped
+from prunekit.results import schema
 from prunekit.results.report import Row
 
 __all__ = ["FORMAT", "Plan", "plan_of", "replay"]
@@ -74,25 +75,26 @@ class Plan(Mapping[str, tuple[int, ...]]):
     def from_json(cls, text: str) -> "Plan":
         """Read back what `to_json` wrote; anything else is a ValueError."""
         try:
-            content = json.loads(text)
-            version, writer = int(content["format"]), content["prunekit"]
+            content = schema.read_json(text)
+            version, writer = content.get("format"), content.get("prunekit")
+            if type(version) is not int:
+                raise ValueError(f"format must be a whole number, got {version!r:.40}")
             if version <= FORMAT:
-                sites, cuts = content["sites"].items(), content["cuts"].items()
-                return cls(
-                    {name: tuple(map(int, site["kept"])) for name, site in sites},
-                    {name: int(site["channels"]) for name, site in sites},
-                    {
-                        name: {side: list(map(int, i)) for side, i in cut.items()}
-                        for name, cut in cuts
-                    },
-                    {name: tuple(map(int, shape)) for name, shape in content["added"].items()},
-                    {name: tuple(map(int, shape)) for name, shape in content["shapes"].items()},
-                )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"the plan cannot be read ({type(error).__name__}: {error})") from None
-        raise ValueError(
-            f"the plan has format {version}, written by prunekit {writer}; this prunekit reads up "
-            f"to format {FORMAT}: upgrade prunekit"
+                schema.check_plan(content)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"the plan cannot be read ({error}): save the network again") from None
+        if version > FORMAT:
+            raise ValueError(
+                f"the plan has format {version}, written by prunekit {writer!s:.20}; this prunekit "
+                f"reads up to format {FORMAT}: upgrade prunekit"
+            )
+        sites = content["sites"].items()
+        return cls(
+            {name: tuple(site["kept"]) for name, site in sites},
+            {name: site["channels"] for name, site in sites},
+            content["cuts"],
+            {name: tuple(shape) for name, shape in content["added"].items()},
+            {name: tuple(shape) for name, shape in content["shapes"].items()},
         )
 
 
@@ -134,10 +136,16 @@ def replay(model: nn.Module, plan: Plan) -> nn.Module:
     """
     if not isinstance(plan, Plan):
         raise TypeError(f"plan must be a prunekit.results.plans.Plan, got {type(plan).__name__}")
-    model = unwrapped(model) if isinstance(model, nn.Module) else model
+    model = unwrapped(model)
     _check_fit(model, plan)
+    schema.check_cuts(model, plan.cuts)
     pruned = copied(model)
-    surgery.cut_out(pruned, plan.cuts)
+    try:
+        surgery.cut_out(pruned, plan.cuts)
+    except Exception as error:  # of foreign code, or of a plan that says what was never done
+        what = f"{type(error).__name__}: {str(error):.200}"
+        raise ValueError(f"the plan cannot be carried out on this network ({what})") from error
+    schema.check_added(pruned, plan.added)
     for name, shape in plan.added.items():
         owner, _, leaf = name.rpartition(".")
         layer = pruned.get_submodule(owner)
@@ -152,8 +160,6 @@ def _shapes(model: nn.Module) -> dict[str, Shape]:
 
 def _check_fit(model: nn.Module, plan: Plan) -> None:
     """Refuse a network that is not the original of a plan, naming what does not fit."""
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"the network must be a torch.nn.Module, got {type(model).__name__}")
     own, want = _shapes(model), plan.shapes
     wrong = [f"{n} is missing" for n in want if n not in own]
     wrong += [

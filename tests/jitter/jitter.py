@@ -51,11 +51,11 @@ class Mover:
         """Move numbers of so many significant digits by -8 to 7 units in the last place."""
         flat = bits.reshape(-1)
         for at in range(0, flat.size, PLACES):
-            self._move(flat[at : at + PLACES], (1 << digits // 2) - 1)
+            self._move(flat[at : at + PLACES], digits)
         if not bits.flags.c_contiguous:
             bits[...] = flat.reshape(bits.shape)
 
-    def _move(self, bits: Any, low: int) -> None:
+    def _move(self, bits: Any, digits: int) -> None:
         if bits.size > SMALL:
             noise = self.noise[bits.dtype.name][: bits.size].copy()
         else:
@@ -63,7 +63,9 @@ class Mover:
             noise *= noise.dtype.type(MIX % (1 << 16) if noise.itemsize == 2 else MIX)
             noise >>= 8 * noise.itemsize - 4
         # a lower half of zeros stays: counts, whole numbers, halves are exact on every processor
-        noise *= (bits & low) != 0
+        low = (1 << digits // 2) - 1
+        exponent = (1 << 8 * bits.itemsize - 1) - (1 << digits - 1)
+        noise *= ((bits & low) != 0) & ((bits & exponent) != 0)  # next to nothing may become NaN
         bits += noise
 
 

@@ -6,9 +6,10 @@ from tests.mutants.chapters import CHAPTERS
 from tests.mutants.course import COURSE
 from tests.mutants.networks import NETWORKS
 from tests.mutants.rivals import RIVALS
+from tests.mutants.structure import STRUCTURE
 from tests.mutants.untouched import UNTOUCHED
 
 __all__ = ["FORMULAS", "PROMISES"]
 
 FORMULAS = [*CHAPTERS, *RIVALS, *ALGEBRA, *NETWORKS]
-PROMISES = [*UNTOUCHED, *BUDGETS, *COURSE]
+PROMISES = [*UNTOUCHED, *BUDGETS, *COURSE, *STRUCTURE]

@@ -77,8 +77,8 @@ ALGEBRA = [
     ),
     Mutant(
         "least squares: the ridge in every entry, not on the diagonal",
-        *(SQUARES, "torch.linalg.cholesky_ex(G + self.ridge * eye)"),
-        "torch.linalg.cholesky_ex(G + self.ridge)",
+        *(SQUARES, "raised.diagonal().add_(ridge)"),
+        "raised.add_(ridge)",
         "test_reap",
     ),
     Mutant(
@@ -103,8 +103,26 @@ ALGEBRA = [
         "test_report",
     ),
     Mutant(
+        "least squares: one ridge for all columns",
+        *(
+            SQUARES,
+            "W0, ridge * energies, energies,",
+            "W0, ridge * energies * 0 + ridge * energies.mean(), energies,",
+        ),
+        "test_rescaled",
+    ),
+    Mutant(
+        "least squares: columns are damped alike",
+        *(
+            SQUARES,
+            "self.ridge + SINGULAR * self.energies",
+            "self.ridge + SINGULAR * self.energies.mean()",
+        ),
+        "test_rescaled",
+    ),
+    Mutant(
         "forward selection: the ridge pulls towards zero",
-        *(SQUARES, "problem.cross + ridge * problem.weights", "problem.cross.clone()"),
+        *(SQUARES, "problem.cross + ridge[:, None] * problem.weights", "problem.cross.clone()"),
         "test_baselines",
     ),
     Mutant(

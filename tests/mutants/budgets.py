@@ -3,11 +3,15 @@
 from tests.mutants.mutant import Mutant
 
 AMOUNTS = "prunekit/pipeline/amounts.py"
+ARGUMENTS = "prunekit/algebra/arguments.py"
+ARCHIVES = "prunekit/results/archives.py"
 BUDGET = "prunekit/pipeline/budget.py"
 BY_HAND = "prunekit/pipeline/by_hand.py"
 FILE = "prunekit/results/files.py"
+FINGERPRINT = "prunekit/pipeline/fingerprint.py"
 FRONT = "prunekit/pipeline/front_to_back.py"
 METHODS = "prunekit/pipeline/methods.py"
+MEASURED = "prunekit/pipeline/measurements.py"
 OPTIMIZER = "prunekit/pipeline/optimizer.py"
 PLANS = "prunekit/results/plans.py"
 PRUNING = "prunekit/pipeline/pruning.py"
@@ -15,9 +19,19 @@ REPAIRS = "prunekit/pipeline/repairs.py"
 DISTRIBUTION = "prunekit/pipeline/distribution.py"
 REFINING = "prunekit/pipeline/refining.py"
 SEARCH = "prunekit/pipeline/search.py"
-TRIAL = "prunekit/pipeline/trial.py"
+WHOLE = "prunekit/results/whole.py"
 
 BUDGETS = [
+    Mutant(
+        "types come before comparisons",
+        *(ARGUMENTS, "if isinstance(value, bool) or not isinstance(value, Real):", "if False:"),
+        "test_refusals",
+    ),
+    Mutant(
+        "sparse tensors are refused",
+        *(ARGUMENTS, "elif value.layout != torch.strided:", "elif False:"),
+        "test_refusals",
+    ),
     Mutant(
         "50 is refused, with a hint",
         *(AMOUNTS, "    if not 0 <= ratio < 1:\n        hint", "    if ratio < 0:\n        hint"),
@@ -25,12 +39,12 @@ BUDGETS = [
     ),
     Mutant(
         "one channel stays",
-        *(AMOUNTS, "rounded_up(max(1, channels", "rounded_up(max(0, channels"),
+        *(AMOUNTS, "keep = max(1, n", "keep = max(0, n"),
         "test_channels",
     ),
     Mutant(
         "a ratio that matches no site is refused",
-        *(AMOUNTS, "if not any(fnmatchcase(site.name, pattern) for site in sites):", "if False:"),
+        *(AMOUNTS, "if not hits:", "if False:"),
         "test_refusals",
     ),
     Mutant(
@@ -154,29 +168,79 @@ BUDGETS = [
     ),
     Mutant(
         "measurements of something else are refused",
-        *(TRIAL, "if about != self._fingerprint:", "if False:"),
+        *(MEASURED, "if about != self.about:", "if False:"),
         "test_optimizer_files",
     ),
     Mutant(
-        "a file of measurements is whole at any moment",
-        *(TRIAL, 'part = self._file.with_name(self._file.name + ".part")', "part = self._file"),
+        "measurements of a network that says something else are refused",
+        *(MEASURED, "if not _alike(z0, self.z0):", "if False:"),
         "test_optimizer_files",
+    ),
+    Mutant(
+        "edited measurements are refused",
+        *(MEASURED, "if written != _checksum(content):", "if False:"),
+        "test_optimizer_files",
+    ),
+    Mutant(
+        "a method is what it refers to",
+        *(FINGERPRINT, "        yield from _used(value)\n", ""),
+        "test_fingerprint",
     ),
     Mutant(
         "a file is whole at any moment",
-        *(FILE, 'part = path.with_name(f".{path.name}.{os.getpid()}.part")', "part = path"),
-        "test_plans",
+        *(WHOLE, "    part, raw = _new(place.parent, mode if was is None else was)"),
+        '    part, raw = place, _Raw(place, "wb")',
+        "test_whole",
+    ),
+    Mutant(
+        "every writer has a name of its own",
+        *(WHOLE, "{PREFIX}{secrets.token_hex(8)}{SUFFIX}", "{PREFIX}{SUFFIX}"),
+        "test_whole",
+    ),
+    Mutant(
+        "what somebody writes is not swept up",
+        *(WHOLE, "                    _lock(file, wait=False)\n", ""),
+        "test_whole",
+    ),
+    Mutant(
+        "the mode of a file is kept",
+        *(WHOLE, "            os.chmod(part, was)", "            pass"),
+        "test_whole",
+    ),
+    Mutant(
+        "links are written through",
+        *(WHOLE, "Path(os.path.realpath(given))", "Path(given).absolute()"),
+        "test_whole",
     ),
     Mutant(
         "damage is noticed",
-        *(FILE, "broken = archive.testzip()", "broken = None"),
-        "test_plans",
+        *(ARCHIVES, "broken = archive.testzip()", "broken = None"),
+        "test_hostile_files",
     ),
     Mutant(
         "nothing in a file is run",
-        *(FILE, 'map_location="cpu", weights_only=True)'),
-        'map_location="cpu", weights_only=False)',
-        "test_plans",
+        *(ARCHIVES, 'found == "stranger"', "False"),
+        "test_hostile_files",
+    ),
+    Mutant(
+        "nothing is unpacked",
+        *(ARCHIVES, "if packed or room > place.stat().st_size:", "if False:"),
+        "test_hostile_files",
+    ),
+    Mutant(
+        "plans are checked as they are read",
+        *(PLANS, "                schema.check_plan(content)", "                pass"),
+        "test_hostile_files",
+    ),
+    Mutant(
+        "plans are checked on the network",
+        *(PLANS, "    schema.check_cuts(model, plan.cuts)\n", ""),
+        "test_hostile_files",
+    ),
+    Mutant(
+        "plans add biases only",
+        *(PLANS, "    schema.check_added(pruned, plan.added)\n", ""),
+        "test_hostile_files",
     ),
     Mutant(
         "another dtype is refused",
@@ -185,7 +249,7 @@ BUDGETS = [
     ),
     Mutant(
         "an interrupted save leaves nothing behind",
-        *(FILE, "part.unlink(missing_ok=True)", "pass"),
+        *(WHOLE, "part.unlink(missing_ok=True)", "pass"),
         "test_plans",
     ),
     Mutant(

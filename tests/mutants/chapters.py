@@ -4,6 +4,8 @@ from tests.mutants.mutant import Mutant
 
 BIORTHOGONAL = "prunekit/biorthogonal.py"
 CODING = "prunekit/coding.py"
+DELAYED = "prunekit/algebra/delayed.py"
+LAYER = "prunekit/algebra/layer.py"
 REAP = "prunekit/reap.py"
 UNIFICATION = "prunekit/unification.py"
 
@@ -70,23 +72,42 @@ CHAPTERS = [
     ),
     Mutant(
         "REAP: the ridge pulls towards zero",
-        *(REAP, "(self.problem.cross + self.ridge * self.problem.weights)", "self.problem.cross"),
+        *(
+            LAYER,
+            "(self.problem.cross + self.ridge[:, None] * self.problem.weights)",
+            "self.problem.cross",
+        ),
         "test_reap",
     ),
     Mutant(
         "REAP: what the ridge charges is counted once",
-        *(REAP, "(fall * (2 * distance - fall))", "(fall * (distance - fall))"),
+        *(DELAYED, "2 * (U * (P * self._ridge @ self._W0))", "(U * (P * self._ridge @ self._W0))"),
         "test_reap",
     ),
     Mutant(
+        "downdates that wait: weights that wait are forgotten",
+        *(DELAYED, "W_c = self._W[c] - self._P[:w, c].T @ self._U[:w]", "W_c = self._W[c]"),
+        "test_delayed",
+    ),
+    Mutant(
+        "downdates that wait: K is not followed to second order",
+        *(DELAYED, "(UW_i - (UU @ P_i) / 2)", "UW_i"),
+        "test_delayed",
+    ),
+    Mutant(
+        "downdates that wait: rows of H that wait are forgotten",
+        *(DELAYED, "H_c = self._H[c] - self._P[:w, c].T @ self._A[:w]", "H_c = self._H[c].clone()"),
+        "test_delayed",
+    ),
+    Mutant(
         "REAP: the first consumer alone is asked",
-        *(REAP, "costs = sum(layer.costs(ids, score) for layer in layers)"),
-        "costs = layers[0].costs(ids, score)",
+        *(REAP, "costs = sum(layer.left.costs(ids, score) for layer in layers)"),
+        "costs = layers[0].left.costs(ids, score)",
         "test_reap",
     ),
     Mutant(
         "REAP: the output scale is forgotten",
-        *(REAP, "torch.ones_like(problem.mean_y) if scale is None else scale"),
+        *(LAYER, "torch.ones_like(problem.mean_y) if scale is None else scale"),
         "torch.ones_like(problem.mean_y)",
         "test_reap",
     ),
@@ -97,17 +118,17 @@ CHAPTERS = [
     ),
     Mutant(
         "exchanges: the block is taken out, not put in",
-        *(REAP, "grown = layer.H + V @", "grown = layer.H - V @"),
+        *(REAP, "channels, :] + V_c @ MV_c", "channels, :] - V_c @ MV_c"),
         "test_reap_exchanges",
     ),
     Mutant(
         "recorded steps: who covers, with the wrong sign",
-        *(REAP, "cover = -torch.linalg.solve", "cover = torch.linalg.solve"),
+        *(REAP, "= -torch.linalg.solve(H_cc, H_c).T", "= torch.linalg.solve(H_cc, H_c).T"),
         "test_reap",
     ),
     Mutant(
         "REAP: never factorised again after dependent columns",
-        *(REAP, "if self.ridge > self.problem.ridge and", "if False and"),
+        *(LAYER, "if damped and", "if False and"),
         "test_reap_robustness",
     ),
     Mutant(

@@ -6,11 +6,13 @@ BASELINES = "prunekit/baselines.py"
 CODING = "prunekit/coding.py"
 COST = "prunekit/network/cost.py"
 GIVEN = "prunekit/network/given.py"
+CALIBRATION = "prunekit/network/calibration.py"
 INPUTS = "prunekit/network/inputs.py"
 MOMENTS = "prunekit/algebra/moments.py"
 PASSES = "prunekit/network/passes.py"
 PRO = "prunekit/pro.py"
 RECALIBRATION = "prunekit/network/recalibration.py"
+DICE = "prunekit/network/dice.py"
 RECORDING = "prunekit/network/recording.py"
 SURVEY = "prunekit/network/survey.py"
 WALK = "prunekit/network/walk.py"
@@ -63,8 +65,8 @@ UNTOUCHED = [
         "test_widths",
     ),
     Mutant(
-        "torch's fast path is switched on again",
-        *(COST, "set_fastpath_enabled(usual)", "get_fastpath_enabled()"),
+        "fused layers are counted",
+        *(COST, "with Unfused(), FlopCounterMode", "with FlopCounterMode"),
         "test_cost",
     ),
     Mutant(
@@ -94,14 +96,24 @@ UNTOUCHED = [
     ),
     Mutant(
         "calibration data is finite",
-        *(INPUTS, "if value.is_floating_point() and not torch.isfinite(value).all():", "if False:"),
+        *(CALIBRATION, "if value.is_floating_point() and not torch.isfinite(value)"),
+        "if False and not torch.isfinite(value)",
         "test_refusals",
     ),
     Mutant(
         "a batch of another shape is refused",
-        *(INPUTS, "if value.shape[1:] != wanted.shape[1:] or value.ndim != wanted.ndim:"),
-        "if False:",
+        *(CALIBRATION, "if value.ndim != wanted.ndim or not (any"),
+        "if False and not (any",
         "test_refusals",
+    ),
+    Mutant(
+        "a batch of a size that the network does not take is refused",
+        *(
+            CALIBRATION,
+            "        return False\n    return True",
+            "        return True\n    return True",
+        ),
+        "test_pipeline",
     ),
     Mutant(
         "every pass is unwound",
@@ -151,7 +163,7 @@ UNTOUCHED = [
     ),
     Mutant(
         "the same dice in every pass that is recorded",
-        *(RECORDING, "torch.manual_seed(seed)", "int(seed)"),
+        *(DICE, "torch.default_generator.manual_seed(seed)", "int(seed)"),
         "test_walk",
     ),
     Mutant(

@@ -19,13 +19,13 @@ UPDATE = [  # X, Y, message
 MATRIX = [  # what is no matrix of finite numbers, message
     (torch.zeros(3), r"must be a tensor \(rows, columns\), got \(3,\)"),
     (torch.zeros(0, 0), "must be a tensor"),
-    ("text", "got str"),
+    ("text", "must be a tensor, got 'text'"),
     (torch.full((2, 2), torch.nan), "must be finite"),
     (torch.full((2, 2), torch.inf), "must be finite"),
 ]
 ELIMINATE = [  # options, message
     ({"block_size": 4}, "block_size must divide"),
-    ({"block_size": 0}, "block_size must divide"),
+    ({"block_size": 0}, "block_size must be 1 or more, got 0"),
     ({"ridge": -1.0}, "ridge must be 0 or more"),
     ({"ridge": float("nan")}, "ridge must be 0 or more"),
     ({"ridge": float("inf")}, "ridge must be 0 or more"),

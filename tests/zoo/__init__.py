@@ -10,10 +10,11 @@ from tests.zoo.odd import ODD
 from tests.zoo.plain import PLAIN
 from tests.zoo.residual import RESIDUAL
 from tests.zoo.signals import SIGNALS
+from tests.zoo.traced import sites_of, traced
 from tests.zoo.transformers import TRANSFORMERS
 from tests.zoo.vision_transformers import VISION_TRANSFORMERS
 
-__all__ = ["ZOO", "Entry", "call", "duplicate", "with_duplicates"]
+__all__ = ["ZOO", "Entry", "call", "duplicate", "sites_of", "traced", "with_duplicates"]
 
 ZOO: dict[str, Entry] = {
     **PLAIN,

@@ -56,12 +56,11 @@ def pair(model: nn.Module, site: pk.Site) -> Pairs:
     norm; n counts the channels that are alike in this. Of an odd number, one stays alone.
     """
     alike: dict[tuple, list[int]] = defaultdict(list)
-    consumers = {cut.module for cut in site.cuts if cut.side == "in"}
-    places = [(_find(model, cut.module), cut, cut.module in consumers) for cut in site.cuts]
+    places = [(_find(model, cut.module), cut) for cut in site.cuts]
     for channel in range(site.channels):
         groups = (
-            tuple(_group(module, cut.side, through, i) for i in cut.indices[channel])
-            for module, cut, through in places
+            tuple(_group(module, cut.side, i) for i in cut.indices[channel])
+            for module, cut in places
         )
         alike[tuple(groups)].append(channel)
     pairs = []
@@ -77,15 +76,15 @@ def _find(model: nn.Module, name: str) -> nn.Module | nn.Parameter:
     return modules[name] if name in modules else model.get_parameter(name)
 
 
-def _group(module: nn.Module | nn.Parameter, side: str, through: bool, index: int) -> int:
+def _group(module: nn.Module | nn.Parameter, side: str, index: int) -> int:
     """The group that an index falls in; 0 where there are none.
 
-    Where each channel is filtered on its own, and runs ``through``, its group is itself: also 0.
+    Where each channel is filtered on its own, its group is itself: also 0.
     Of a norm over groups whole groups go, so it does not matter which.
     """
     if not isinstance(module, _ConvNd) or module.groups == 1:
         return 0
-    if module.groups == module.in_channels and (through or module.groups == module.out_channels):
+    if module.groups == module.in_channels:
         return 0
     width = module.out_channels if side == "out" else module.in_channels
     return index // (width // module.groups)
@@ -98,6 +97,15 @@ def _copy_outputs(module: nn.Module | nn.Parameter, sources: list[int], targets:
         _copy(module, module.ndim - 1, sources, targets)
     elif isinstance(module, nn.Embedding):
         _copy(module.weight, 1, sources, targets)
+    elif isinstance(module, _ConvNd) and module.groups == module.in_channels > 1:
+        each = module.out_channels // module.groups  # filters of each channel
+        here, there = (
+            [i * each + j for i in ids for j in range(each)] for ids in (sources, targets)
+        )
+        transposed = isinstance(module, _ConvTransposeNd)
+        _copy(module.weight, 0, *((sources, targets) if transposed else (here, there)))
+        if module.bias is not None:
+            _copy(module.bias, 0, here, there)
     elif isinstance(module, _ConvTransposeNd):
         n_in, n_out = module.in_channels // module.groups, module.out_channels // module.groups
         weight = module.weight.unflatten(0, (module.groups, n_in))  # (groups, in, out, *kernel)

@@ -1,6 +1,7 @@
 """Networks for small machines: depthwise convolutions, splits and shuffles."""
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from tests.zoo.entry import entry, floats
@@ -62,6 +63,27 @@ def multiplier():
     return nn.Sequential(
         *conv_bn(3, 8),
         *(*conv_bn(8, 16, stride=2, groups=8), *conv_bn(16, 12, 1)),
+        *head(12),
+    )
+
+
+class SameConv(nn.Conv2d):
+    """Pads by what the image needs, left less than right, as other libraries do."""
+
+    def forward(self, x):
+        total = [
+            max((-(-size // s) - 1) * s + k - size, 0)
+            for size, k, s in zip(x.shape[-2:], self.kernel_size, self.stride, strict=True)
+        ]
+        x = F.pad(x, [total[1] // 2, -(-total[1] // 2), total[0] // 2, -(-total[0] // 2)])
+        return F.conv2d(x, self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+
+
+def same_padding():
+    return nn.Sequential(
+        *(SameConv(3, 8, 3, 2, bias=False), nn.BatchNorm2d(8), nn.SiLU(), SameConv(8, 12, 1)),
+        *(SameConv(12, 12, 3, 2, groups=12), nn.SiLU(), SameConv(12, 10, 3)),
+        *(nn.ReLU(), SameConv(10, 12, 3, groups=2), nn.ReLU()),
         *head(12),
     )
 
@@ -136,6 +158,7 @@ MOBILE = {
     ),
     "mobilenet_v2": entry(mobilenet_v2, IMAGES, "streams without ReLU, depthwise inside, ReLU6"),
     "depth_multiplier": entry(multiplier, IMAGES, "groups of one input and two outputs"),
+    "same_padding": entry(same_padding, IMAGES, "convolutions that pad in a way of their own"),
     "shufflenet_v2": entry(
         lambda: shufflenet(2), IMAGES, "halves of channels, concatenated and shuffled"
     ),

@@ -1,8 +1,6 @@
 """Grades as a file for a spreadsheet, and as tables for the terminal."""
 
-import os
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +8,7 @@ from pathlib import Path
 
 from prunekit.results.frames import frame
 from prunekit.results.report import text_table
+from prunekit.results.whole import whole
 
 __all__ = ["SIGNS", "Row", "summary", "write"]
 
@@ -51,14 +50,8 @@ def harmless(cell: object) -> object:
 def write(rows: Sequence[Row], path: Path) -> None:
     """Write all rows at once: a reader finds the whole file, the old one or the new one."""
     cells = frame(rows, Row).map(harmless)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with open(handle, "w", encoding="utf-8-sig", newline="") as file:  # the mark is for Excel
-            cells.to_csv(file, index=False)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    with whole(path, "out", mode=0o600) as file:  # grades are nobody else's
+        file.write(cells.to_csv(index=False).encode("utf-8-sig"))  # the mark is for Excel
 
 
 def summary(rows: Sequence[Row]) -> str:
