@@ -58,7 +58,7 @@ def test_it_is_never_worse_than_one_ratio(monkeypatch, target):
 
 
 def test_an_unknown_distribution_is_refused():
-    with pytest.raises(ValueError, match="distribution must be one of"):
+    with pytest.raises(ValueError, match="distribution must be 'pro' or 'uniform'"):
         prune(network(), distribution="greedy")
 
 
@@ -77,5 +77,5 @@ def test_mirrored_copies_and_refinement_are_arguments():
     line = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2))
     with pytest.raises(ValueError, match="mirror needs images"):
         pk.prune(line, x[:1], x, pruning_ratio=0.5, mirror=True)
-    with pytest.raises(ValueError, match="refine must be a whole number of epochs"):
+    with pytest.raises(ValueError, match="refine must be 0 or more"):
         prune(model, refine=-1)

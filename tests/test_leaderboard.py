@@ -60,7 +60,12 @@ def test_a_cell_is_what_prune_and_accuracy_give(entry, options):
     found = board({"mine": entry}, budgets=(0.6, 0.3))
     for row, budget in zip(found.rows, (0.6, 0.3), strict=True):
         result = pk.prune(
-            MODEL, TRAIN.inputs[:1], TRAIN.inputs, target_macs=budget, progress=False, **options
+            MODEL,
+            TRAIN.inputs[:1],
+            TRAIN.inputs,
+            target_macs=budget,
+            **{"distribution": "uniform", "progress": False},
+            **options,
         )
         assert (row.method, row.budget, row.repair) == ("mine", budget, result.report.repair)
         assert row.accuracy == pytest.approx(accuracy(result.model, TEST))

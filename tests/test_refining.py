@@ -80,5 +80,5 @@ def test_what_is_refused():
         pk.refine(result.model, model, IMAGES)
     with pytest.raises(ValueError, match="epochs must be 1 or more"):
         pk.refine(result, model, IMAGES, epochs=0)
-    with pytest.raises(ValueError, match="five calibration samples"):
-        refined(result.model, model, [IMAGES[:4]], 1)
+    with pytest.raises(ValueError, match="ten calibration samples"):
+        refined(result.model, model, [IMAGES[:9]], 1)

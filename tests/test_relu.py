@@ -11,7 +11,8 @@ import prunekit as pk
 from prunekit.algebra.least_squares import LeastSquares
 from prunekit.algebra.moments import Moments
 from prunekit.algebra.relu import passing_error, step_through
-from prunekit.network.layers import consumer_inputs, consumer_outputs, products
+from prunekit.network.layers import consumer_inputs, consumer_outputs
+from prunekit.network.turn import _products
 from prunekit.pipeline import fitting
 
 G = torch.Generator().manual_seed(0)
@@ -65,7 +66,7 @@ def test_products_are_those_of_unfolded_inputs():
     ]
     for layer, taken in layers:
         layer, taken = layer.double(), taken.double()
-        found = products(layer, taken, lambda said: said.square())
+        found = _products(layer, taken, lambda said: said.square())
         E = layer(taken).detach().square()
         groups = getattr(layer, "groups", 1)
         for g, (cross, total) in enumerate(found):

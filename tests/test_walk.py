@@ -14,12 +14,12 @@ from prunekit.network.behind import Behind
 from prunekit.network.finding import find_sites
 from prunekit.network.inputs import call
 from prunekit.network.layers import consumer_inputs
+from prunekit.network.marking import layers_to_refit
 from prunekit.network.passes import Pass
 from prunekit.network.recording import record
 from prunekit.network.survey import Survey
 from prunekit.network.turn import Turn
 from prunekit.network.walk import Walk
-from prunekit.pipeline.front_to_back import layers_to_refit
 
 from .networks import chain
 from .zoo import ZOO

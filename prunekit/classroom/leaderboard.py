@@ -102,7 +102,7 @@ def compare(
                 torch.manual_seed(seed)
                 start = time.perf_counter()
                 same = {"target_macs": budget, "distribution": "uniform", "progress": False}
-                result = pk.prune(model, example, calibration, **same, **options)
+                result = pk.prune(model, example, calibration, **same | options)
             seconds = time.perf_counter() - start
             right[name, budget] = _right(result.model.eval(), test)
         except Exception as error:  # of somebody's ten lines: the others go on

@@ -1,6 +1,6 @@
 """Calibration data: checked once, and cut into batches."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -16,10 +16,11 @@ from prunekit.network.inputs import (
     device_of,
     map_tensors,
     plain,
+    samples_of,
     tensors,
 )
 
-__all__ = ["calibration_batches"]
+__all__ = ["calibration_batches", "first_inputs", "held_back"]
 
 BATCH = 100  # images that go through a network at once while moments are collected
 
@@ -164,7 +165,7 @@ def calibration_batches(
             sizes[size] = _takes(model, inputs)
         _check(inputs, example, where, sizes.get(size, False))
         inputs = map_tensors(plain, inputs)
-        count = len(next(iter(tensors(inputs).values())))
+        count = samples_of(inputs)
         size = -(-count // max(1, -(-count // batch)))  # equal parts, none over ``batch``
         for start in range(0, count, max(size, 1)):
             batches.append(map_tensors(lambda v, s=start, n=size: v[s : s + n], inputs))
@@ -174,3 +175,29 @@ def calibration_batches(
             "labels are enough; a generator can be read only once, so give a list or a DataLoader)"
         )
     return batches
+
+
+def first_inputs(batches: Sequence[Inputs], count: int) -> list[Inputs]:
+    """The first ``count`` inputs."""
+    found: list[Inputs] = []
+    for batch in batches:
+        size = samples_of(batch)
+        found.append(map_tensors(lambda value, n=count: value[:n], batch))
+        count -= size
+        if count <= 0:
+            break
+    return found
+
+
+def held_back(batches: Sequence[Inputs], copies: int = 1) -> list[Tensor]:
+    """Which samples are held back to judge by: bool (samples,), batch by batch.
+
+    The last fifth of every hundred, or of all, in whatever batches they come; copies, one set
+    behind the other, go with what they are copies of. Of fewer than ten none are: one or two tell
+    nothing about others.
+    """
+    sizes = [*map(samples_of, batches)]
+    samples = sum(sizes) // copies
+    block = min(samples, 100)
+    numbers = torch.arange(sum(sizes)) % samples % block
+    return [*(numbers >= block - (block // 5 if block >= 10 else 0)).split(sizes)]

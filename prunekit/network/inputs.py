@@ -67,6 +67,11 @@ def tensors(inputs: Inputs) -> dict[str, Tensor]:
     return {"": inputs}
 
 
+def samples_of(inputs: Inputs) -> int:
+    """How many samples a batch holds."""
+    return len(next(iter(tensors(inputs).values())))
+
+
 def device_of(model: nn.Module) -> torch.device:
     """Where the network's first parameter lives."""
     return next((p.device for p in model.parameters()), torch.device("cpu"))

@@ -6,25 +6,24 @@ zeros in between; a grouped one is as many layers as it has groups.
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from prunekit.algebra.moments import float64
 
 __all__ = [
     "CONVOLUTIONS",
     "LAYERS",
-    "consumer_outputs",
+    "as_matrix",
     "by_channel",
+    "consumer_inputs",
+    "consumer_outputs",
     "groups_of",
     "is_plain",
-    "consumer_inputs",
     "outgoing_weights",
-    "products",
     "scale_and_shift",
     "set_outgoing_weights",
     "silence_inputs",
@@ -193,35 +192,17 @@ def _rows(layer: nn.Module, group: int) -> tuple[slice, slice]:
 
 def outgoing_weights(layer: nn.Module, group: int = 0) -> tuple[Tensor, Tensor]:
     """W (d, outputs) and b (outputs,) of a layer, or of one group; a missing bias is zero."""
-    W, outputs = _matrix(layer, layer.weight, group), _rows(layer, group)[1]
+    W, outputs = as_matrix(layer, layer.weight, group), _rows(layer, group)[1]
     b = torch.zeros(W.shape[1], dtype=W.dtype, device=W.device)
     return W, b if layer.bias is None else float64(layer.bias)[outputs]
 
 
-def _matrix(layer: nn.Module, weight: Tensor, group: int) -> Tensor:
+def as_matrix(layer: nn.Module, weight: Tensor, group: int) -> Tensor:
     """(d, outputs) of one group, from what is laid out as the layer's weight."""
     weight = float64(weight)[_rows(layer, group)[0]]
     if isinstance(layer, TRANSPOSED):  # (in, out, *kernel), the kernel backwards
         weight = weight.flip(tuple(range(2, weight.ndim))).transpose(0, 1)
     return weight.flatten(1).T
-
-
-def products(
-    layer: nn.Module, taken: Tensor, errors: Callable[[Tensor], Tensor]
-) -> list[tuple[Tensor, Tensor]]:
-    """XᵀE (d, outputs) and the sums of E (outputs,) of each group, without making X.
-
-    ``errors`` gives E from what the layer says. XᵀE is the gradient of ⟨E, XW⟩ by W.
-    """
-    weight = layer.weight.detach().requires_grad_()
-    with torch.enable_grad():
-        said = functional_call(layer, {"weight": weight}, (taken.detach(),))
-    E = errors(said.detach())
-    (cross,) = torch.autograd.grad(said, weight, E)
-    return [
-        (_matrix(layer, cross, g), float64(consumer_outputs(layer, E, g)).sum(0))
-        for g in range(groups_of(layer))
-    ]
 
 
 @torch.no_grad()
@@ -264,7 +245,6 @@ def scale_and_shift(norm: nn.Module | None, like: Tensor, group: int = 0) -> tup
         return torch.ones_like(like), torch.zeros_like(like)
     scale = (float64(norm.running_var) + norm.eps).rsqrt()
     scale = scale if norm.weight is None else scale * float64(norm.weight)
-    shift = -scale * float64(norm.running_mean)
-    shift = shift if norm.bias is None else shift + float64(norm.bias)
-    part = slice(group * len(like), group * len(like) + len(like))
+    shift = (0 if norm.bias is None else float64(norm.bias)) - scale * float64(norm.running_mean)
+    part = slice(group * len(like), (group + 1) * len(like))
     return scale[part], shift[part]

@@ -15,9 +15,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from prunekit.network.called import called_layers, shared_weights
+from prunekit.network.inputs import Inputs
 from prunekit.network.stage import Stage, axis
 
-__all__ = ["Marker", "Source", "read_elsewhere"]
+__all__ = ["Marker", "Source", "layers_to_refit", "read_elsewhere"]
 
 
 @dataclass(frozen=True)
@@ -140,3 +142,14 @@ def read_elsewhere(marker: Marker) -> set[str]:
     if not any(marker.arrivals(marks)):
         return set()
     return {source.module for source in weights if any(marker.arrivals({source: marks[source]}))}
+
+
+def layers_to_refit(model: nn.Module, example: Inputs, skip: set[str]) -> dict[str, int]:
+    """How often each layer that may change is called, in the order of the forward pass."""
+    shared = shared_weights(model.modules())
+    skip = skip | read_elsewhere(Marker(Stage(model, example)))
+    return {
+        name: calls
+        for name, calls in called_layers(model, example).items()
+        if name not in skip and model.get_submodule(name).weight not in shared
+    }

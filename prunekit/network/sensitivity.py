@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from prunekit.algebra.moments import float64
 from prunekit.network.dice import own_dice
-from prunekit.network.inputs import Inputs, call, device_of, flat_outputs, map_tensors
+from prunekit.network.inputs import Inputs, call, device_of, flat_outputs, map_tensors, samples_of
 from prunekit.network.layers import LAYERS, consumer_outputs, groups_of
 
 __all__ = ["sensitivities"]
@@ -29,7 +29,7 @@ def sensitivities(
     Empty where the outputs have no derivative.
     """
     found: dict[str, list[Tensor]] = {}
-    generator, device = torch.Generator().manual_seed(seed), device_of(model)
+    device, first = device_of(model), 0
     for number, batch in enumerate(batches):
         felt: list[tuple[str, Tensor]] = []
         hooks = [
@@ -44,13 +44,28 @@ def sensitivities(
         finally:
             for hook in hooks:
                 hook.remove()
-        v = [torch.randn(value.shape, generator=generator).to(value) for value in z]
-        errors = [error for _, error in felt]
-        gradients = torch.autograd.grad(z, errors, v, allow_unused=True) if z else ()
-        for (name, _), gradient in zip(felt, gradients, strict=False):
+        if not z:
+            return {}
+        numbers = range(first, first := first + samples_of(batch))
+        v = [_projection(value, [seed + number for number in numbers]) for value in z]
+        try:
+            gradients = torch.autograd.grad(z, [e for _, e in felt], v, allow_unused=True)
+        except RuntimeError:  # of a network that overwrites what a derivative needs
+            return {}
+        for (name, _), gradient in zip(felt, gradients, strict=True):
             if gradient is not None:
                 _add(found, name, model.get_submodule(name), gradient)
     return found
+
+
+def _projection(z: Tensor, seeds: Sequence[int]) -> Tensor:
+    """v, of normal numbers; each sample has its own, in whatever batch it comes."""
+    dice = torch.Generator()
+    if z.shape[:1] != (len(seeds),):
+        return torch.randn(z.shape, generator=dice.manual_seed(seeds[0])).to(z)
+    return torch.stack(
+        [torch.randn(z.shape[1:], generator=dice.manual_seed(seed)) for seed in seeds]
+    ).to(z)
 
 
 def _feeler(name: str, felt: list[tuple[str, Tensor]]):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.algebra.moments import Moments
+from prunekit.network.calibration import first_inputs
 from prunekit.network.dice import own_dice
 from prunekit.network.inputs import Inputs, call, device_of, map_tensors
 from prunekit.network.layers import consumer_inputs
@@ -21,7 +22,7 @@ from prunekit.network.sites import ConsumerInputs
 
 __all__ = ["Survey"]
 
-FELT = 5  # batches that tell how much the outputs feel
+FELT = 500  # inputs that tell how much the outputs feel
 
 
 class Survey:
@@ -49,7 +50,7 @@ class Survey:
     @cached_property
     def sensitivities(self) -> dict[str, list[Tensor]]:
         """How much the outputs feel errors of each layer, `prunekit.network.sensitivity`."""
-        return sensitivities(self.model, self.batches[:FELT])
+        return sensitivities(self.model, first_inputs(self.batches, FELT))
 
     def moments(self, taken: ConsumerInputs) -> Moments:
         """Those of one consumer; the first call runs the pass for all of them."""

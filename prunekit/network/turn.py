@@ -1,20 +1,21 @@
 """One layer of the network being pruned, when it is its turn in the walk."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.func import functional_call
 
-from prunekit.algebra.moments import Moments
+from prunekit.algebra.moments import Moments, float64
 from prunekit.algebra.relu import passing_error
 from prunekit.network.behind import Behind
 from prunekit.network.layers import (
+    as_matrix,
     consumer_inputs,
     consumer_outputs,
     groups_of,
     outgoing_weights,
-    products,
     width,
 )
 from prunekit.network.own import map_moments, own_rows
@@ -56,21 +57,21 @@ class Turn:
     def parts(self) -> tuple[list[Moments], list[Moments]]:
         """Moments of all the layer's inputs X and outputs to aim at Y, of each of its groups.
 
-        The last fifth of each batch's samples is a part of its own, held back to see what a fit is
-        worth.
+        A fifth of the samples is a part of its own, held back to see what a fit is worth.
         """
         groups = groups_of(self.layer)
         size = width(self.layer, "in") // groups
         learned, held = ([Moments() for _ in range(groups)] for _ in range(2))
         for seen in self._walk.seen(self.name):
+            values, counts = torch.unique_consecutive(seen.held, return_counts=True)
+            runs = list(zip(values.tolist(), counts.tolist(), strict=True))
             for group in range(groups):
                 mine = None if groups == 1 else torch.arange(group * size, group * size + size)
                 X = consumer_inputs(self.layer, seen.taken, mine)
                 Y = consumer_outputs(self.layer, seen.aim, group)
-                n = len(X) - len(X) * (seen.images // 5) // seen.images
-                learned[group].update(X[:n], Y[:n])
-                if n < len(X):
-                    held[group].update(X[n:], Y[n:])
+                sizes = [count * (len(X) // len(seen.held)) for _, count in runs]
+                for (is_held, _), x, y in zip(runs, X.split(sizes), Y.split(sizes), strict=True):
+                    (held if is_held else learned)[group].update(x, y)
         return learned, held
 
     @cached_property
@@ -103,7 +104,7 @@ class Turn:
                 error += E.double().square().sum().item()
                 return (E / seen.scale).where(E != 0, 0.0)
 
-            more = products(self.layer, seen.taken, lack)
+            more = _products(self.layer, seen.taken, lack)
             found = [(a + c, b + d) for (a, b), (c, d) in zip(found, more, strict=True)]
         return error, found
 
@@ -122,3 +123,21 @@ class Turn:
     def write(self, W: Tensor, b: Tensor, group: int = 0) -> None:
         """Give the layer (or one group of it) new weights."""
         self._walk.write(self.name, W, b, group)
+
+
+def _products(
+    layer: nn.Module, taken: Tensor, errors: Callable[[Tensor], Tensor]
+) -> list[tuple[Tensor, Tensor]]:
+    """XᵀE (d, outputs) and the sums of E (outputs,) of each group, without making X.
+
+    ``errors`` gives E from what the layer says. XᵀE is the gradient of ⟨E, XW⟩ by W.
+    """
+    weight = layer.weight.detach().requires_grad_()
+    with torch.enable_grad():
+        said = functional_call(layer, {"weight": weight}, (taken.detach(),))
+    E = errors(said.detach())
+    (cross,) = torch.autograd.grad(said, weight, E)
+    return [
+        (as_matrix(layer, cross, g), float64(consumer_outputs(layer, E, g)).sum(0))
+        for g in range(groups_of(layer))
+    ]

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.network.behind import Behind
-from prunekit.network.inputs import Inputs, device_of, flat_outputs, tensors
+from prunekit.network.calibration import held_back
+from prunekit.network.inputs import Inputs, device_of, flat_outputs
 from prunekit.network.layers import (
     scale_and_shift,
     set_outgoing_weights,
@@ -41,6 +42,7 @@ class Walk:
     batches : calibration inputs
     behind : what comes behind each of them, see `prunekit.network.behind`; nothing by default
     asymmetric : aim at the outputs of the original; else at those of ``pruned`` itself
+    copies : how many times the samples are there, one set behind the other (mirrored ones, say)
     memory : bytes that waiting passes may take; a quarter of what is free by default
     """
 
@@ -53,12 +55,14 @@ class Walk:
         *,
         behind: Mapping[str, Behind] | None = None,
         asymmetric: bool = True,
+        copies: int = 1,
         memory: int | None = None,
     ) -> None:
         # with one network there is nothing that a sum has to make up for
         self.behind = (behind or {}) if asymmetric else {}
         self.original, self.pruned, self.layers = original, pruned, layers
         self.batches, self.asymmetric, self.memory = batches, asymmetric, memory
+        self.copies = copies
         self._then: list[Pass] = []  # of the original, behind each layer
         self._now: list[Pass] = []  # of the pruned network, in front of it
         self._started = False
@@ -94,22 +98,22 @@ class Walk:
         """What there is to see of layer ``name``, batch by batch and call by call."""
         self.start()
         layer, calls = self.pruned.get_submodule(name), self.layers[name]
-        for i, batch in enumerate(self.batches):
-            count = len(next(iter(tensors(batch).values())))
+        parts = held_back(self.batches, self.copies)
+        for i, (batch, held) in enumerate(zip(self.batches, parts, strict=True)):
             if calls > 1:
                 said = record(self.pruned, {name: calls}, batch, seed=i)[name]
                 aims = said
                 if self.asymmetric:
                     aims = record(self.original, {name: calls}, batch, i)[name]
                 for (taken, _), (original_taken, given) in zip(said, aims, strict=True):
-                    yield Seen(taken, original_taken, given, count)
+                    yield Seen(taken, original_taken, given, held)
                 continue
             with self._there(i, self.pruned, name) as now:
                 if not self.asymmetric:
-                    yield Seen(now.taken, now.taken, layer.forward(now.taken), count)
+                    yield Seen(now.taken, now.taken, layer.forward(now.taken), held)
                     continue
                 with self._there(i, self.original, name) as then:
-                    yield self._seen(name, now, then, count)
+                    yield self._seen(name, now, then, held)
 
     @contextmanager
     def _there(self, i: int, model: nn.Module, name: str) -> Iterator[Pass]:
@@ -127,14 +131,14 @@ class Walk:
         finally:
             again.close()
 
-    def _seen(self, name: str, now: Pass, then: Pass, count: int) -> "Seen":
+    def _seen(self, name: str, now: Pass, then: Pass, held: Tensor) -> "Seen":
         """The outputs to aim at make up for what the other summand lacks now."""
         scale, shift = self._line(name)
         if now.other is None:
-            return Seen(now.taken, then.taken, then.given, count, scale, shift)
+            return Seen(now.taken, then.taken, then.given, held, scale, shift)
         heard = scale.abs() > 1e-6 * scale.abs().max()  # a norm may let nothing through
         lack = ((then.other - now.other) / scale).where(heard, 0.0)
-        return Seen(now.taken, then.taken, then.given + lack, count, scale, shift + now.other)
+        return Seen(now.taken, then.taken, then.given + lack, held, scale, shift + now.other)
 
     def _line(self, name: str) -> tuple[Tensor, Tensor]:
         """Scale and shift of the norm behind a layer, to be multiplied with what it gives."""
@@ -175,13 +179,13 @@ class Seen(NamedTuple):
     ----------
     taken, before : the layer's inputs now, and its inputs in the original
     aim : the outputs y to aim at
-    images : how many samples the batch has
+    held : bool (samples,), those of the batch that are held back
     scale, offset : what a ReLU behind the layer takes is scale·y + offset
     """
 
     taken: Tensor
     before: Tensor
     aim: Tensor
-    images: int
+    held: Tensor
     scale: Tensor | float = 1.0
     offset: Tensor | float = 0.0

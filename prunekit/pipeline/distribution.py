@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from prunekit import pro
-from prunekit.network.inputs import Inputs, map_tensors, tensors
+from prunekit.network.calibration import first_inputs
+from prunekit.network.inputs import Inputs
 from prunekit.network.sites import Site
 from prunekit.pipeline.budget import budget_of, uniform_widths
 from prunekit.pipeline.front_to_back import Options, layers_to_bias
@@ -19,7 +20,6 @@ __all__ = [
     "STEP",
     "Task",
     "chosen_widths",
-    "first_inputs",
     "levels_of",
 ]
 
@@ -72,15 +72,3 @@ def chosen_widths(
 def levels_of(sites: Sequence[Site], step: float, round_to: int) -> dict[Site, list[int]]:
     """The widths that are tried; ``round_to`` counts channels of layers, not of sites."""
     return {s: pro.levels_of({s: s.channels}, step, s.multiple(round_to))[s] for s in sites}
-
-
-def first_inputs(batches: Sequence[Inputs], count: int) -> list[Inputs]:
-    """The first ``count`` inputs."""
-    found: list[Inputs] = []
-    for batch in batches:
-        size = len(next(iter(tensors(batch).values())))
-        found.append(map_tensors(lambda value, n=count: value[:n], batch))
-        count -= size
-        if count <= 0:
-            break
-    return found

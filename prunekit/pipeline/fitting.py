@@ -5,11 +5,12 @@ import warnings
 from collections.abc import Collection, Sequence
 
 import torch
+from torch import Tensor
 
 from prunekit.algebra.held_back import best_ridge
 from prunekit.algebra.least_squares import LeastSquares, columns_of
 from prunekit.algebra.relu import step_through
-from prunekit.network.inputs import tensors
+from prunekit.network.inputs import samples_of
 from prunekit.network.layers import width
 from prunekit.network.turn import Turn
 
@@ -67,9 +68,9 @@ class Fit:
 
     def _warn(self) -> None:
         """Say how many calibration samples would do."""
-        images = sum(len(next(iter(tensors(batch).values()))) for batch in self.turn.batches)
+        images = sum(map(samples_of, self.turn.batches))
         rows = self.moments.count / images  # of X, for each of them
-        if images >= 5 and images * rows >= 2 * len(self.columns):
+        if images >= 10 and images * rows >= 2 * len(self.columns):
             return  # enough: the weights as they were are simply as good
         enough = max(FEWEST, math.ceil(ENOUGH * len(self.columns) / rows))
         warnings.warn(
@@ -77,6 +78,17 @@ class Fit:
             f"kept: about {enough} would do",
             stacklevel=2,
         )
+
+    def step(self, factor: Tensor, cross: Tensor, total: Tensor, centered: bool) -> None:
+        """One round through the ReLU, from XᵀE and the sums of E."""
+        mean = total / self.moments.count if centered else torch.zeros_like(total)
+        mean_x = self.moments.mean_x
+        # less its mean over samples, since b is free
+        cross = cross - self.moments.count * torch.outer(mean_x, mean)
+        step = step_through(self.problem, factor, self.columns, self.W, cross)
+        self.W = self.W + step
+        self.b = self.b + mean - (mean_x @ step if centered else 0.0)
+        self.write()
 
     def write(self) -> None:
         """Give the layer these weights."""
@@ -87,18 +99,16 @@ class Fit:
 def through_relu(turn: Turn, fits: Sequence[Fit], centered: bool) -> None:
     """Refit for what comes through the ReLU, a few rounds, see `prunekit.algebra.relu`."""
     factors = [fit.problem.factorise(fit.columns)[0] for fit in fits]
-    last = math.inf
-    for _ in range(ROUNDS):
+    least, best = math.inf, [(fit.W, fit.b) for fit in fits]
+    for number in range(ROUNDS + 1):
         error, found = turn.come_through()
-        if not error < last * (1 - 1e-3):
+        if not error < least * (1 - 1e-3):
             break
-        last = error
+        least, best = error, [(fit.W, fit.b) for fit in fits]
+        if number == ROUNDS:
+            return
         for fit, factor, (cross, total) in zip(fits, factors, found, strict=True):
-            mean = total / fit.moments.count if centered else torch.zeros_like(total)
-            mean_x = fit.moments.mean_x
-            # less its mean over samples, since b is free
-            cross = cross - fit.moments.count * torch.outer(mean_x, mean)
-            step = step_through(fit.problem, factor, fit.columns, fit.W, cross)
-            fit.W = fit.W + step
-            fit.b = fit.b + mean - (mean_x @ step if centered else 0.0)
-            fit.write()
+            fit.step(factor, cross, total, centered)
+    for fit, (W, b) in zip(fits, best, strict=True):
+        fit.W, fit.b = W, b
+        fit.write()

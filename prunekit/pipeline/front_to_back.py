@@ -16,14 +16,10 @@ from tqdm.auto import tqdm
 
 from prunekit.algebra.elimination import Elimination, Weights
 from prunekit.algebra.statistics import Consumer, Statistics
-from prunekit.network.called import called_layers, shared_weights
-from prunekit.network.inputs import Inputs
 from prunekit.network.layers import is_plain, width
-from prunekit.network.marking import Marker, read_elsewhere
 from prunekit.network.own import with_own_part
 from prunekit.network.reading import statistics_of
 from prunekit.network.sites import ConsumerInputs, Site
-from prunekit.network.stage import Stage
 from prunekit.network.survey import Survey
 from prunekit.network.turn import Turn
 from prunekit.network.walk import Walk
@@ -31,7 +27,7 @@ from prunekit.pipeline.methods import Method, checked
 from prunekit.pipeline.precision import Loss, as_kept, warn_of
 from prunekit.pipeline.repairs import Repair
 
-__all__ = ["Options", "Outcome", "front_to_back", "layers_to_bias", "layers_to_refit", "write_site"]
+__all__ = ["Options", "Outcome", "front_to_back", "layers_to_bias", "write_site"]
 
 
 @dataclass(frozen=True)
@@ -138,17 +134,6 @@ def layers_to_bias(
     """A function from widths to the layers that will get a bias there."""
     bare = set(layers_without_bias(model, order, repair, centered))
     return lambda keep: [n for n in _agenda(order, _losing(keep), repair)[1] if n in bare]
-
-
-def layers_to_refit(model: nn.Module, example: Inputs, skip: set[str]) -> dict[str, int]:
-    """How often each layer that may change is called, in the order of the forward pass."""
-    shared = shared_weights(model.modules())
-    skip = skip | read_elsewhere(Marker(Stage(model, example)))
-    return {
-        name: calls
-        for name, calls in called_layers(model, example).items()
-        if name not in skip and model.get_submodule(name).weight not in shared
-    }
 
 
 def _later(site: Site, name: str) -> list[ConsumerInputs]:

@@ -10,14 +10,15 @@ from torch import nn
 from prunekit import pro
 from prunekit.algebra.arguments import flag, number, one_of, optional, takes, whole
 from prunekit.algebra.least_squares import RIDGE
-from prunekit.network.calibration import calibration_batches
+from prunekit.network.calibration import calibration_batches, first_inputs
 from prunekit.network.finding import find_sites, ignored_names
 from prunekit.network.given import frozen_copy, undisturbed
 from prunekit.network.inputs import check_example
+from prunekit.network.marking import layers_to_refit
 from prunekit.pipeline.amounts import check_round_to, prunable_sites
 from prunekit.pipeline.budget import budget_of
-from prunekit.pipeline.distribution import PROBES, STEP, first_inputs, levels_of
-from prunekit.pipeline.front_to_back import Options, layers_to_bias, layers_to_refit
+from prunekit.pipeline.distribution import PROBES, STEP, levels_of
+from prunekit.pipeline.front_to_back import Options, layers_to_bias
 from prunekit.pipeline.methods import COEFFICIENTS, Method, resolve
 from prunekit.pipeline.ratios import Ratios
 from prunekit.pipeline.repairs import Repair

@@ -20,13 +20,14 @@ from prunekit.network.cost import count_macs, count_params
 from prunekit.network.finding import find_sites, ignored_names
 from prunekit.network.given import frozen_copy, handed_over, undisturbed
 from prunekit.network.inputs import Inputs, check_example
+from prunekit.network.marking import layers_to_refit
 from prunekit.network.sites import Site
 from prunekit.network.verify import check_cut
 from prunekit.network.walk import Walk
 from prunekit.pipeline import by_hand
 from prunekit.pipeline.amounts import Ratio, check_amount, prunable_sites, widths_of
 from prunekit.pipeline.distribution import DISTRIBUTIONS, Task, chosen_widths
-from prunekit.pipeline.front_to_back import Options, Outcome, front_to_back, layers_to_refit
+from prunekit.pipeline.front_to_back import Options, Outcome, front_to_back
 from prunekit.pipeline.methods import COEFFICIENTS, Method, resolve
 from prunekit.pipeline.refining import refined
 from prunekit.pipeline.repairs import Repair
@@ -47,7 +48,7 @@ __all__ = ["PruningResult", "prune"]
     weigh_outputs=flag,
     prune_residual=flag,
     mirror=flag,
-    refine=whole(0),
+    refine=whole(0, most=100_000),
     progress=flag,
 )
 def prune(
@@ -177,7 +178,8 @@ def prune(
     else:
         keep = widths_of(prunable, 0.0 if pruning_ratio is None else pruning_ratio, round_to)
     follows = behind(original, example)
-    with Walk(original, pruned, layers, batches, behind=follows, asymmetric=asymmetric) as walk:
+    how = {"behind": follows, "asymmetric": asymmetric, "copies": 1 + mirror}
+    with Walk(original, pruned, layers, batches, **how) as walk:
         outcomes = front_to_back(walk, keep, options, max_error, progress)
         if max_error is not None and not outcomes:
             raise ValueError(

@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from prunekit.algebra.arguments import flag, kind, takes, whole
 from prunekit.network.augmenting import shift_and_flip
-from prunekit.network.calibration import calibration_batches
+from prunekit.network.calibration import calibration_batches, held_back
 from prunekit.network.given import frozen_copy, unwrapped
 from prunekit.network.inputs import (
     Inputs,
@@ -29,6 +29,7 @@ from prunekit.network.inputs import (
     device_of,
     flat_outputs,
     map_tensors,
+    samples_of,
 )
 from prunekit.pro import output_error
 from prunekit.results.result import PruningResult
@@ -40,7 +41,7 @@ RATES = (1e-3, 3e-4, 1e-4)  # the largest first
 
 @takes(
     result=kind(PruningResult, words="what prune() gave"),
-    epochs=whole(1),
+    epochs=whole(1, most=100_000),
     seed=whole(),
     progress=flag,
 )
@@ -58,7 +59,7 @@ def refine(
     Parameters
     ----------
     result : what `prunekit.prune` gave; it is not touched
-    original : the network that was pruned
+    original : the network that was pruned; it is not touched
     calibration : inputs without labels, as in `prunekit.prune`; images are shifted and mirrored
     epochs : passes over them
     seed : of their order, shifts and flips
@@ -93,17 +94,18 @@ def refined(
     progress: bool = True,
 ) -> nn.Module:
     """A copy of ``pruned`` that was refined on ``batches``."""
-    learned, held = zip(*map(_split, batches), strict=True)
-    held = [batch for batch in held if _size(batch)]
+    parts = [*zip(batches, held_back(batches), strict=True)]
+    learned, held = ([_those(b, h == back) for b, h in parts] for back in (False, True))
+    learned, held = ([b for b in part if samples_of(b)] for part in (learned, held))
     if not held:
-        raise ValueError("refine needs five calibration samples at least, to hold some back: more")
+        raise ValueError("refine needs ten calibration samples at least, to hold some back")
     teacher, student = frozen_copy(original), deepcopy(pruned).eval()
     aims = [_said(teacher, batch) for batch in held]
 
     def judge() -> float:
         found = zip(held, aims, strict=True)
-        errors = [output_error(_said(student, b), z0) * _size(b) for b, z0 in found]
-        return sum(errors) / sum(map(_size, held))
+        errors = [output_error(_said(student, b), z0) * samples_of(b) for b, z0 in found]
+        return sum(errors) / sum(map(samples_of, held))
 
     learning = _Learning(student, teacher, learned, judge, seed)
     with tqdm(total=len(RATES) + epochs, desc="refining", disable=not progress) as bar:
@@ -167,7 +169,9 @@ class _Learning:
         with torch.enable_grad():
             z = _outputs(self.student, batch)
             # mean ‖z − z₀‖²
-            loss = sum((a - b).square().sum() for a, b in zip(z, z0, strict=True)) / _size(batch)
+            loss = sum((a - b).square().sum() for a, b in zip(z, z0, strict=True)) / samples_of(
+                batch
+            )
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -185,15 +189,8 @@ def _augmented(batch: Inputs, generator: torch.Generator) -> Inputs:
     return shift_and_flip(batch, generator, margin) if is_image else batch
 
 
-def _split(batch: Inputs) -> tuple[Inputs, Inputs]:
-    """Most of a batch, and its last fifth, which is held back."""
-    most = _size(batch) - _size(batch) // 5
-    return map_tensors(lambda v: v[:most], batch), map_tensors(lambda v: v[most:], batch)
-
-
-def _size(batch: Inputs) -> int:
-    values = batch.values() if isinstance(batch, dict) else batch
-    return len(batch) if isinstance(batch, Tensor) else len(next(iter(values)))
+def _those(batch: Inputs, which: Tensor) -> Inputs:
+    return map_tensors(lambda value: value[which.to(value.device)], batch)
 
 
 def _outputs(model: nn.Module, batch: Inputs) -> list[Tensor]:

@@ -16,7 +16,15 @@ from torch import Tensor, nn
 from prunekit.algebra.elimination import Elimination
 from prunekit.algebra.statistics import Statistics
 from prunekit.network.given import frozen_copy
-from prunekit.network.inputs import Inputs, call, device_of, flat_outputs, map_tensors, tensors
+from prunekit.network.inputs import (
+    Inputs,
+    call,
+    device_of,
+    flat_outputs,
+    map_tensors,
+    samples_of,
+    tensors,
+)
 from prunekit.network.layers import set_outgoing_weights
 from prunekit.network.reading import statistics_of
 from prunekit.network.sites import Site
@@ -102,7 +110,7 @@ class Trial:
         scratch = self.options.repair.at_end(scratch, self.batches, self.probes[0])
         total, count = 0.0, 0
         for batch, z0 in zip(self.probes, self._outputs_before, strict=True):
-            size = len(next(iter(tensors(batch).values())))
+            size = samples_of(batch)
             total += size * output_error(self._outputs(scratch, batch), z0, self.criterion)
             count += size
         if not isfinite(total):

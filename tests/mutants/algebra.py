@@ -14,7 +14,11 @@ ALGEBRA = [
     ),
     Mutant(
         "through the ReLU: the ridge pulls at nothing",
-        *("prunekit/algebra/relu.py", "cross - problem.ridge * (W - problem.weights)", "cross"),
+        *(
+            "prunekit/algebra/relu.py",
+            "cross - problem.ridge[:, None] * (W - problem.weights)",
+            "cross",
+        ),
         "test_relu",
     ),
     Mutant(

@@ -99,8 +99,8 @@ NETWORKS = [
     ),
     Mutant(
         "a layer aims at what it would give now, not at what the original gave",
-        *(WALK, "return Seen(now.taken, then.taken, then.given, count, scale, shift)"),
-        "return Seen(now.taken, then.taken, then.given * 0.5, count, scale, shift)",
+        *(WALK, "return Seen(now.taken, then.taken, then.given, held, scale, shift)"),
+        "return Seen(now.taken, then.taken, then.given * 0.5, held, scale, shift)",
         "test_walk",
     ),
     Mutant(
@@ -167,7 +167,7 @@ NETWORKS = [
     ),
     Mutant(
         "PRO: D on all inputs, not on the probes",
-        *(DISTRIBUTION, "count -= size", "count -= 0"),
+        *("prunekit/network/calibration.py", "count -= size", "count -= 0"),
         "test_optimizer",
     ),
     Mutant(

@@ -128,7 +128,10 @@ HOW = {
     "method": CALLED,
     "repair": OPTIONAL,
     "coefficients": WORD,
-    "ridge": RIDGE,
+    "ridge": RIDGE | OPTIONAL,
+    "distribution": OPTIONAL,
+    "mirror": set(),
+    "refine": {"0", "3"},
     "round_to": {"3"},
 }
 HOW |= {"asymmetric": FLAG, "centered": FLAG, "weigh_outputs": FLAG, "prune_residual": FLAG}
@@ -217,6 +220,8 @@ TABLE = {
     "optimize_ratios by error": by(
         pk.optimize_ratios, "max_error", 9.0, {"3", "0.5", "1.5", "1e300", "10**400"}
     ),
+    "refine": (pk.refine, {"result": PRUNED, "original": network(), "calibration": X, "epochs": 1})
+    + ({"original": ODD, "epochs": {"3"}, "seed": {"0", "3", "-1"}, "progress": FLAG},),
     "save": (pk.save, {"result": PRUNED, "path": "small.pt"}, {"path": {"text"}}),
     "load": (pk.load, {"fresh_model": network(), "path": "small.pt"}, {"path": {"text"}}),
     "replay": (
