@@ -18,11 +18,13 @@ from .zoo import ZOO, sites_of, traced
 ROOT = Path(__file__).parents[1]
 SEEDS = (0, 1, 2)
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* calibration samples are too few")
+
 
 def kept(name, **how):
     """Site → kept channels, at 0.4 of the channels removed."""
     entry = ZOO[name]
-    inputs = entry.inputs(8)
+    inputs = entry.inputs(12)
     how |= {"pruning_ratio": 0.4, "progress": False}
     with traced(name):
         return dict(pk.prune(entry.make(), inputs, [inputs], **how).plan)

@@ -99,7 +99,7 @@ def test_copies_are_copies_in_consumer_inputs(name):
     def compare(module, indices, copied):
         def hook(_, args):
             x = args[0].movedim(1 if isinstance(module, _ConvNd) else -1, 0)
-            torch.testing.assert_close(x[indices], x[copied], rtol=1e-5, atol=1e-5)
+            torch.testing.assert_close(x[indices], x[copied], rtol=1e-4, atol=1e-4)
             assert x.std() > 0
             checked.append(module)
 

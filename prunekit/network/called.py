@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from prunekit.network.inputs import Inputs, first_pass
+from prunekit.network.given import frozen_copy
+from prunekit.network.inputs import Inputs, first_pass, map_tensors
 from prunekit.network.layers import LAYERS, groups_of
 from prunekit.network.state import undone
 
-__all__ = ["called_layers", "is_depthwise", "shared_weights"]
+__all__ = ["called_layers", "is_depthwise", "precise", "shared_weights"]
 
 
 def called_layers(model: nn.Module, example: Inputs) -> dict[str, int]:
@@ -47,3 +48,24 @@ def shared_weights(modules: Iterable[nn.Module]) -> set[nn.Parameter]:
     """Parameters that more than one module owns."""
     owned = [p for module in modules for p in module.parameters(recurse=False)]
     return {p for p, count in Counter(owned).items() if count > 1}
+
+
+def precise(
+    model: nn.Module, example: Inputs, dtype: torch.dtype = torch.float32
+) -> tuple[nn.Module, Inputs]:
+    """A frozen copy of a network and its input, in ``dtype`` where that runs and is more."""
+    original, more = frozen_copy(model), torch.finfo(dtype).bits
+    called_layers(original, example)
+    if all(torch.finfo(p.dtype).bits >= more for p in model.parameters() if p.is_floating_point()):
+        return original, example
+
+    def wide(value: Tensor) -> Tensor:
+        less = value.is_floating_point() and torch.finfo(value.dtype).bits < more
+        return value.to(dtype) if less else value
+
+    try:
+        copy, inputs = frozen_copy(model).to(dtype), map_tensors(wide, example)
+        called_layers(copy, inputs)
+    except (ValueError, TypeError):  # its code, or its device, asks for the dtype that it has
+        return original, example
+    return copy, inputs

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from prunekit.algebra.arguments import flag, said, takes
-from prunekit.network.called import called_layers, is_depthwise
+from prunekit.network.called import called_layers, is_depthwise, precise
 from prunekit.network.given import frozen_copy, has_hooks, undisturbed
-from prunekit.network.inputs import Inputs, check_example, first_pass, flat_outputs, map_tensors
+from prunekit.network.inputs import Inputs, check_example, first_pass, flat_outputs
 from prunekit.network.layers import LAYERS, width
 from prunekit.network.parts import in_step
 from prunekit.network.sites import ConsumerInputs, Site, matching
@@ -114,7 +114,7 @@ def find_sites(
             "exported, and export it again"
         )
     try:
-        original, example = _precise(model, example)
+        original, example = precise(model, example)
     except ValueError as error:
         raise _hooked(model, error) from error.__cause__
     _check_hooks(model, original, example)
@@ -128,8 +128,8 @@ def find_sites(
         return [Site(name, sizes[name], (name,), reason=reason) for name in calls]
     sites = never_called(original, sites, structure.calls, structure.read) + unknown(original)
     sites = [_unless_complex(_unless_ignored(site, ignored), original) for site in sites]
-    precise = _precise(original, example, torch.float64)
-    test = partial(verified, structure.stage, structure.marker.script, *precise)
+    in_float64 = precise(original, example, torch.float64)
+    test = partial(verified, structure.stage, structure.marker.script, *in_float64)
     hopeful = [site for site in sites if site.reason is None]
     tested = test(hopeful)
     found = dict(zip(hopeful, tested, strict=True))
@@ -153,27 +153,6 @@ def _unless_complex(site: Site, model: nn.Module) -> Site:
     if site.reason is None and any(w is not None and w.is_complex() for w in weights):
         return replace(site, reason="its layers compute with complex numbers, REAP with real ones")
     return site
-
-
-def _precise(
-    model: nn.Module, example: Inputs, dtype: torch.dtype = torch.float32
-) -> tuple[nn.Module, Inputs]:
-    """A frozen copy of a network and its input, in ``dtype`` where that runs and is more."""
-    original, more = frozen_copy(model), torch.finfo(dtype).bits
-    called_layers(original, example)
-    if all(torch.finfo(p.dtype).bits >= more for p in model.parameters() if p.is_floating_point()):
-        return original, example
-
-    def wide(value: Tensor) -> Tensor:
-        less = value.is_floating_point() and torch.finfo(value.dtype).bits < more
-        return value.to(dtype) if less else value
-
-    try:
-        copy, inputs = frozen_copy(model).to(dtype), map_tensors(wide, example)
-        called_layers(copy, inputs)
-    except (ValueError, TypeError):  # its code, or its device, asks for the dtype that it has
-        return original, example
-    return copy, inputs
 
 
 def _hooked(model: nn.Module, error: ValueError) -> ValueError:

@@ -9,6 +9,8 @@ from prunekit.algebra.elimination import Weights
 
 __all__ = ["Loss", "as_kept", "warn_of"]
 
+MUCH = 2  # times an error in float64, and by more than nothing (our choice)
+
 Loss = tuple[
     str, float, float
 ]  # of a site: its relative error in float64, and as its layers keep it
@@ -20,8 +22,10 @@ def as_kept(weights: Sequence[Weights], dtype: torch.dtype) -> list[Weights]:
 
 
 def warn_of(losses: Sequence[Loss], dtype: torch.dtype) -> None:
-    """One warning, where rounding more than doubles an error, by more than nothing (our choice)."""
-    much = [(after - before, name) for name, before, after in losses if after > 2 * before + 1e-4]
+    """One warning, where rounding makes `MUCH` of an error."""
+    much = [
+        (after - before, name) for name, before, after in losses if after > MUCH * before + 1e-4
+    ]
     if much:
         _, worst = max(much)
         before, after = next((b, a) for name, b, a in losses if name == worst)

@@ -188,7 +188,7 @@ def prune(
         gone = {s: {*range(s.channels)} - {*found.kept.tolist()} for s, found in outcomes.items()}
         cuts, pruned = surgery.merged(gone), frozen_copy(pruned)
         surgery.cut_out(pruned, cuts)
-        check_cut(walk.outputs(), pruned, batches)
+        check_cut(walk.outputs(), walk.pruned, pruned, batches)
     pruned, how = repair.at_end(pruned, batches, example), repair.name
     if refine:
         pruned, how = (

@@ -1,8 +1,8 @@
 """Another processor, on this one: its last digits.
 
 Processors add in different orders, so the same product, sum or solve ends in other digits on each
-of them. Here every such result is moved by up to eight units in its last place. What is moved, and
-how far, follows from the seed, from the number itself and from its place in the result: as on a
+of them. Here every such result is moved by up to eight units in its last place (some of 16 bits by
+one). What is moved, and how far, follows from the seed, from the number itself and from its place in the result: as on a
 real processor the same call gives the same digits, a Gram matrix is not quite symmetric, and two
 batches do not end in the digits of one.
 
@@ -62,6 +62,8 @@ class Mover:
             noise = bits ^ self.places[bits.dtype.name][: bits.size]
             noise *= noise.dtype.type(MIX % (1 << 16) if noise.itemsize == 2 else MIX)
             noise >>= 8 * noise.itemsize - 4
+        if noise.itemsize == 2:  # sums are of float32, and rounded once: few end elsewhere
+            noise = (noise == 7).astype(noise.dtype) - (noise == -8)
         # a lower half of zeros stays: counts, whole numbers, halves are exact on every processor
         low = (1 << digits // 2) - 1
         exponent = (1 << 8 * bits.itemsize - 1) - (1 << digits - 1)
