@@ -1,4 +1,4 @@
-"""Images shifted and mirrored: more of them from the few that there are, without labels."""
+"""Images shifted, mirrored and mixed: more of them from the few that there are, without labels."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["mirrored", "shift_and_flip"]
+__all__ = ["mirrored", "mixed", "shift_and_flip"]
 
 
 def shift_and_flip(images: Tensor, generator: torch.Generator, margin: int = 4) -> Tensor:
@@ -28,3 +28,9 @@ def mirrored(images: Any) -> Tensor:
         shape = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
         raise ValueError(f"mirror needs images (batch, channels, height, width), got {shape}")
     return images.flip(-1)
+
+
+def mixed(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Each image with another one shining through, by up to a half."""
+    share = torch.rand(len(images), 1, 1, 1, generator=generator).to(images) / 2
+    return (1 - share) * images + share * images.flip(0)

@@ -103,11 +103,11 @@ def check_example(example_inputs: Any, model: nn.Module) -> Inputs:
     return map_tensors(lambda value: plain(value).to(device), example_inputs)
 
 
-def check_numbers(model: nn.Module) -> None:
+def check_numbers(model: nn.Module, name: str = "model") -> None:
     """Refuse a network with NaN or infinite weights."""
-    bad = [name for name, p in model.state_dict().items() if not _finite(p)]
+    bad = [key for key, p in model.state_dict().items() if not _finite(p)]
     if bad:
-        raise ValueError(f"model has NaN or infinite numbers in {', '.join(bad[:3])}")
+        raise ValueError(f"{name} has NaN or infinite numbers in {', '.join(bad[:3])}")
 
 
 def plain(value: Tensor) -> Tensor:

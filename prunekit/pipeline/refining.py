@@ -5,11 +5,13 @@ takes layer after layer. Its numbers are to be kept apart from those of least sq
 
     minimise  mean ‖z(x) − z₀(x)‖²,   z₀ the outputs of the original
 
-Source: matching logits is Ba & Caruana, "Do deep nets really need to be deep?", NeurIPS 2014. Our
-choice: frozen batch norms, the step size and the best state found on samples held back.
+Source: matching logits is Ba & Caruana, "Do deep nets really need to be deep?", NeurIPS 2014; on
+images mixed in pairs, Zhang et al., "mixup", ICLR 2018: the original says what is right for any
+input, so a few images make many. Our choice: frozen batch norms, the step size and the best state
+found on samples held back.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from math import cos, pi
@@ -20,29 +22,35 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from prunekit.algebra.arguments import flag, kind, takes, whole
-from prunekit.network.augmenting import shift_and_flip
+from prunekit.network.augmenting import mixed, shift_and_flip
 from prunekit.network.calibration import calibration_batches, held_back
 from prunekit.network.given import frozen_copy, unwrapped
 from prunekit.network.inputs import (
     Inputs,
     call,
+    check_numbers,
     device_of,
+    first_pass,
     flat_outputs,
     map_tensors,
     samples_of,
+    tensors,
 )
 from prunekit.pro import output_error
 from prunekit.results.result import PruningResult
 
-__all__ = ["refine", "refined"]
+__all__ = ["EPOCHS", "refine", "refined"]
 
-RATES = (1e-3, 3e-4, 1e-4)  # the largest first
+EPOCHS = whole(1, most=100_000)
+RATES = (3e-3, 1e-3, 3e-4, 1e-4)  # of Adam's steps, the largest first
+AT_ONCE = 50  # samples a step
 
 
 @takes(
     result=kind(PruningResult, words="what prune() gave"),
-    epochs=whole(1, most=100_000),
-    seed=whole(),
+    original=kind(nn.Module, words="the network that was pruned"),
+    epochs=EPOCHS,
+    seed=whole(0, most=2**62),
     progress=flag,
 )
 def refine(
@@ -50,7 +58,7 @@ def refine(
     original: nn.Module,
     calibration: Any,
     *,
-    epochs: int = 20,
+    epochs: int = 40,
     seed: int = 0,
     progress: bool = True,
 ) -> PruningResult:
@@ -60,9 +68,10 @@ def refine(
     ----------
     result : what `prunekit.prune` gave; it is not touched
     original : the network that was pruned; it is not touched
-    calibration : inputs without labels, as in `prunekit.prune`; images are shifted and mirrored
+    calibration : inputs without labels, as in `prunekit.prune`; images are shifted, mirrored and
+        mixed in pairs
     epochs : passes over them
-    seed : of their order, shifts and flips
+    seed : of their order, shifts, flips and mixtures
     progress : show a progress bar
 
     Returns
@@ -73,16 +82,29 @@ def refine(
     Raises
     ------
     TypeError, ValueError
-        No `PruningResult`, calibration data that `prunekit.prune` would refuse, or too little of it
-        to hold some back.
+        No `PruningResult`, another network than the original, data that `prunekit.prune`
+        would refuse, or too little of it to hold some back.
 
     Notes
     -----
     Source: see the top of this file. Batch norms keep their statistics, dropout is off.
     """
-    batches = calibration_batches(calibration)
-    model = refined(result.model, unwrapped(original), batches, epochs, seed, progress)
-    return replace(result, model=model)
+    original = unwrapped(original, "original")
+    check_numbers(original, "original")
+    batches = calibration_batches(calibration, None, original)
+    one = map_tensors(lambda value: value[:1].to(device_of(original)), batches[0])
+    pair = [
+        [tuple(z.shape) for z in flat_outputs(first_pass(frozen_copy(model), one, "calibration"))]
+        for model in (original, result.model)
+    ]
+    if pair[0] != pair[1]:
+        raise ValueError(
+            f"original gives outputs {pair[0]} where the pruned network gives {pair[1]}: give the "
+            "network that was pruned"
+        )
+    return replace(
+        result, model=refined(result.model, original, batches, epochs, seed, progress=progress)
+    )
 
 
 def refined(
@@ -91,12 +113,12 @@ def refined(
     batches: Sequence[Inputs],
     epochs: int,
     seed: int = 0,
+    *,
     progress: bool = True,
 ) -> nn.Module:
     """A copy of ``pruned`` that was refined on ``batches``."""
     parts = [*zip(batches, held_back(batches), strict=True)]
-    learned, held = ([_those(b, h == back) for b, h in parts] for back in (False, True))
-    learned, held = ([b for b in part if samples_of(b)] for part in (learned, held))
+    learned, held = (_joined([_those(b, h == back) for b, h in parts]) for back in (False, True))
     if not held:
         raise ValueError("refine needs ten calibration samples at least, to hold some back")
     teacher, student = frozen_copy(original), deepcopy(pruned).eval()
@@ -109,7 +131,7 @@ def refined(
 
     learning = _Learning(student, teacher, learned, judge, seed)
     with tqdm(total=len(RATES) + epochs, desc="refining", disable=not progress) as bar:
-        learning.run(_best_rate(learning, bar), epochs, bar)
+        learning.run(_largest_rate(learning, bar), epochs, bar)
     for module, old in zip(student.modules(), pruned.modules(), strict=True):
         module.training = old.training
     return student
@@ -127,14 +149,14 @@ class _Learning:
         self,
         student: nn.Module,
         teacher: nn.Module,
-        batches: Sequence[Inputs],
+        samples: Sequence[Inputs],
         judge: Callable[[], float],
         seed: int,
     ) -> None:
-        self.student, self.teacher, self.batches, self.judge = student, teacher, batches, judge
-        self.seed = seed
+        self.student, self.teacher, self.samples, self.judge = student, teacher, samples, judge
+        self.seed, self.steps = seed, sum(-(-samples_of(some) // AT_ONCE) for some in samples)
         self.start = self.state = deepcopy(student.state_dict())
-        self.best = judge()
+        self.first = self.best = judge()
 
     def run(self, rate: float, epochs: int, bar: tqdm) -> float:
         """Learn for some epochs; the student ends in the best state seen. The last error."""
@@ -142,51 +164,75 @@ class _Learning:
         weights = [p for p in self.student.parameters() if p.is_floating_point()]
         flags = [p.requires_grad for p in weights]
         optimizer = torch.optim.Adam([p.requires_grad_() for p in weights], rate)
-        generator = torch.Generator().manual_seed(self.seed)
-        steps = epochs * len(self.batches)
-        error = self.best
-        for step in range(steps):
-            # the rate falls along half a cosine
-            for group in optimizer.param_groups:
-                group["lr"] = rate * (1 + cos(pi * step / steps)) / 2
-            self._step(optimizer, self.batches[step % len(self.batches)], generator)
-            if (step + 1) % len(self.batches) == 0:
-                error = self.judge()
-                if error < self.best:
-                    self.best, self.state = error, deepcopy(self.student.state_dict())
-                bar.set_postfix_str(f"D = {self.best:.3g}")
-                bar.update()
+        # the rate falls along half a cosine
+        falls = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: (1 + cos(pi * step / (epochs * self.steps))) / 2
+        )
+        generator, error = torch.Generator().manual_seed(self.seed), self.best
+        for _ in range(epochs):
+            for batch in _shuffled(self.samples, generator):
+                self._step(optimizer, _augmented(batch, generator))
+                falls.step()
+            error = self.judge()
+            if error < self.best:
+                self.best, self.state = error, deepcopy(self.student.state_dict())
+            bar.set_postfix_str(f"D = {self.best:.3g}")
+            bar.update()
         for p, before in zip(weights, flags, strict=True):
             p.requires_grad_(before).grad = None
         self.student.load_state_dict(self.state)
         return error
 
-    def _step(
-        self, optimizer: torch.optim.Optimizer, batch: Inputs, generator: torch.Generator
-    ) -> None:
-        batch = _augmented(batch, generator)
+    def _step(self, optimizer: torch.optim.Optimizer, batch: Inputs) -> None:
         z0 = _said(self.teacher, batch)
         with torch.enable_grad():
-            z = _outputs(self.student, batch)
+            pairs = zip(_outputs(self.student, batch), z0, strict=True)
             # mean ‖z − z₀‖²
-            loss = sum((a - b).square().sum() for a, b in zip(z, z0, strict=True)) / samples_of(
-                batch
-            )
+            loss = sum((z - aim).square().sum() for z, aim in pairs) / samples_of(batch)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
 
 
-def _best_rate(learning: _Learning, bar: tqdm) -> float:
-    """The rate whose single epoch leaves the least error on samples held back."""
-    return min(RATES, key=lambda rate: learning.run(rate, 1, bar))
+def _largest_rate(learning: _Learning, bar: tqdm) -> float:
+    """The largest rate of which an epoch does not lead away; a small one if all do."""
+    for rate in RATES[:-1]:
+        if learning.run(rate, 1, bar) <= learning.first:
+            return rate
+    return RATES[-1]
 
 
 def _augmented(batch: Inputs, generator: torch.Generator) -> Inputs:
-    """Images are shifted and mirrored, other inputs stay as they are."""
-    is_image = isinstance(batch, Tensor) and batch.ndim == 4 and batch.is_floating_point()
-    margin = min(batch.shape[-2:]) // 8 if is_image else 0
-    return shift_and_flip(batch, generator, margin) if is_image else batch
+    """Images are shifted, mirrored and mixed in pairs, other inputs stay as they are."""
+    if not (isinstance(batch, Tensor) and batch.ndim == 4 and batch.is_floating_point()):
+        return batch
+    margin = min(batch.shape[-2:]) // 8
+    return mixed(shift_and_flip(batch, generator, margin), generator)
+
+
+def _joined(batches: Sequence[Inputs]) -> list[Inputs]:
+    """All samples of one size together."""
+    alike: dict[object, list[Inputs]] = {}
+    for batch in batches:
+        if samples_of(batch):
+            sizes = tuple(value.shape[1:] for value in tensors(batch).values())
+            alike.setdefault(sizes, []).append(batch)
+    return [_stacked(some) for some in alike.values()]
+
+
+def _stacked(batches: Sequence[Inputs]) -> Inputs:
+    if isinstance(batches[0], dict):
+        return {key: torch.cat([batch[key] for batch in batches]) for key in batches[0]}
+    if isinstance(batches[0], tuple):
+        return tuple(map(torch.cat, zip(*batches, strict=True)))
+    return torch.cat([*batches])
+
+
+def _shuffled(samples: Sequence[Inputs], generator: torch.Generator) -> Iterator[Inputs]:
+    """Every sample once, a few at a time."""
+    for some in samples:
+        for ids in torch.randperm(samples_of(some), generator=generator).split(AT_ONCE):
+            yield _those(some, ids)
 
 
 def _those(batch: Inputs, which: Tensor) -> Inputs:
