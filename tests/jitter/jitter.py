@@ -1,10 +1,10 @@
 """Another processor, on this one: its last digits.
 
 Processors add in different orders, so the same product, sum or solve ends in other digits on each
-of them. Here every such result is moved by up to eight units in its last place (some of 16 bits by
-one). What is moved, and how far, follows from the seed, from the number itself and from its place in the result: as on a
-real processor the same call gives the same digits, a Gram matrix is not quite symmetric, and two
-batches do not end in the digits of one.
+of them. Here every such result is moved by up to eight units in its last place, some of 16 bits by
+one. What is moved, and how far, follows from the seed, from the number itself and from its place in
+the result: as on a real processor the same call gives the same digits, a Gram matrix is not quite
+symmetric, and two batches do not end in the digits of one.
 
 With JITTER=SEED in the environment, every Python that has `tests/offline` on its PYTHONPATH does
 so from its first `import torch` or `import numpy` on: `make test-jitter SEED=1`. Not reached:

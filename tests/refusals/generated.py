@@ -221,7 +221,7 @@ TABLE = {
         pk.optimize_ratios, "max_error", 9.0, {"3", "0.5", "1.5", "1e300", "10**400"}
     ),
     "refine": (pk.refine, {"result": PRUNED, "original": network(), "calibration": X, "epochs": 1})
-    + ({"original": ODD | {"network"}, "epochs": {"3"}, "seed": {"0", "3", "-1"}, "progress": FLAG},),
+    + ({"original": ODD | {"network"}, "epochs": {"3"}, "seed": {"0", "3"}, "progress": FLAG},),
     "save": (pk.save, {"result": PRUNED, "path": "small.pt"}, {"path": {"text"}}),
     "load": (pk.load, {"fresh_model": network(), "path": "small.pt"}, {"path": {"text"}}),
     "replay": (
