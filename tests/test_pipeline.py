@@ -14,7 +14,7 @@ from prunekit.classroom import models
 from .networks import TwoInputs, chain
 
 pipeline = importlib.import_module("prunekit.pipeline.pruning")
-turn = importlib.import_module("prunekit.network.turn")
+collecting = importlib.import_module("prunekit.network.collecting")
 
 IMAGES = torch.randn(40, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 ONE = IMAGES[:1]
@@ -225,7 +225,9 @@ def test_the_original_is_untouched_bit_for_bit_and_modes_are_kept():
 @pytest.mark.parametrize("where", ["find_sites", "consumer_inputs", "count_macs"])
 def test_an_interrupted_run_leaves_everything_as_it_was(monkeypatch, where):
     model, calls = chain().train(), []
-    modules = dict.fromkeys(("find_sites", "count_macs"), pipeline) | {"consumer_inputs": turn}
+    modules = dict.fromkeys(("find_sites", "count_macs"), pipeline) | {
+        "consumer_inputs": collecting
+    }
     before, usual = snapshot(model), getattr(modules[where], where)
 
     def interrupted(*args, **kwargs):

@@ -41,7 +41,7 @@ class Layer:
     def refresh(self, channels: Tensor) -> None:
         """Factorise again when dependent columns have gone, and the huge numbers they brought."""
         damped = self.ridge is not self.problem.ridge
-        if damped and self.left.largest(self.problem.energies) < 1e6:
+        if damped and self.left.largest(self.problem.energies) < 1e-4 / self.problem.rounding:
             self.known.append(self.left.errors())
             self.fit(channels)
 

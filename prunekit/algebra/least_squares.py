@@ -18,7 +18,6 @@ __all__ = ["DEFAULT_RIDGE", "RIDGE", "LeastSquares", "Unexplained", "columns_of"
 DEFAULT_RIDGE = 1e-5  # pull towards the original weights, relative to the energy of a column
 RIDGE = number(0, most=1e12, of="relative to the diagonal of G")
 STILL = 1e-3  # how much of a column's mean counts as energy (our choice)
-SINGULAR = 1e-10  # what counts as zero beside the energy of a column of X
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,7 @@ class LeastSquares:
     energies : (d,) what a column of X has for energy, above 0: its spread, and a little of its mean
     mean_x, mean_y : b = mean_y − mean_x·W
     count : samples behind the moments; per output where several layers are joined
+    rounding : what counts as zero beside the energy of a column of X
     """
 
     gram: Tensor
@@ -48,6 +48,7 @@ class LeastSquares:
     mean_x: Tensor
     mean_y: Tensor
     count: int | Tensor
+    rounding: float = Moments.rounding
 
     @classmethod
     @takes(
@@ -89,11 +90,22 @@ class LeastSquares:
         # λ_j = ridge · (G_jj + a little of the mean: what is all but constant has no say)
         energies = G.diagonal() + STILL * moments.count * mean_x.square()
         energies = energies.clamp(min=max(1e-80 * energies.max().item(), 1e-200))
-        return cls(G, B, yy, W0, ridge * energies, energies, mean_x, mean_y, moments.count)
+        return cls(
+            G,
+            B,
+            yy,
+            W0,
+            ridge * energies,
+            energies,
+            mean_x,
+            mean_y,
+            moments.count,
+            moments.rounding,
+        )
 
     @cached_property
     def rank(self) -> int:
-        """Effective rank of G: how many columns of X are independent, to ten digits."""
+        """Effective rank of G: how many columns of X are independent, as far as it can be known."""
         energy = self.gram.diagonal()
         # a column that says the same always has no spread but rounding
         live = energy > 1e-24 * (energy + self.count * self.mean_x.square())
@@ -102,26 +114,30 @@ class LeastSquares:
         lengths = energy[live].sqrt()
         G = self.gram[live][:, live] / torch.outer(lengths, lengths)
         factor, failed = torch.linalg.cholesky_ex(G)
-        if not failed and factor.diagonal().min() > 1e-4:
+        if not failed and factor.diagonal().min() > 10 * self.rounding**0.5:
             return len(G)  # far from dependent: no need for the eigenvalues
         values = torch.linalg.eigvalsh(G)
-        return int((values > SINGULAR * values.max()).sum())
+        return int((values > self.rounding * values.max()).sum())
 
     def factorise(self, columns: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The Cholesky factor of G + Λ, of the given columns (all by default), and λ of all (d,).
 
         Where that has none in float64 (dead or duplicate columns, fewer samples than columns), λ is
-        raised by 1e-10 of each column's energy, which shares the weight of twins.
+        raised by `rounding` of each column's energy, which shares the weight of twins.
         """
         columns = (
             torch.arange(len(self.gram), device=self.gram.device) if columns is None else columns
         )
         G, energies = self.gram[columns[:, None], columns], self.energies[columns]
         factor, failed = torch.linalg.cholesky_ex(_raised(G, self.ridge[columns]))
-        if not failed and (factor.diagonal().square() >= 0.1 * SINGULAR * energies).all():
+        if not failed and (factor.diagonal().square() >= 0.1 * self.rounding * energies).all():
             return factor, self.ridge
-        damped = self.ridge + SINGULAR * self.energies
-        return torch.linalg.cholesky(_raised(G, damped[columns])), damped
+        for more in (1, 1e2, 1e4):
+            damped = self.ridge + more * self.rounding * self.energies
+            factor, failed = torch.linalg.cholesky_ex(_raised(G, damped[columns]))
+            if not failed:
+                break
+        return factor, damped
 
     def inverse(self, columns: Tensor | None = None) -> Tensor:
         """H = (G + Λ)⁻¹ of the given columns (all of them by default), see `factorise`."""

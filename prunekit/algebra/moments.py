@@ -26,7 +26,10 @@ class Moments:
     mean_x, mean_y : (n,), (outputs,)
     scatter_xx, scatter_xy : Σ(x−x̄)(x−x̄)ᵀ (n, n) and Σ(x−x̄)(y−ȳ)ᵀ (n, outputs)
     scatter_yy : Σ(y−ȳ)² per output (outputs,)
+    rounding : how far scatters may be off, relative to the energy of a column
     """
+
+    rounding = 1e-10
 
     def __init__(self) -> None:
         self.count = 0
@@ -75,7 +78,7 @@ class Moments:
         self.scatter_yy = self.scatter_yy + other.scatter_yy + c * dy * dy
         self.mean_x = self.mean_x + dx * (m / (n + m))
         self.mean_y = self.mean_y + dy * (m / (n + m))
-        self.count = n + m
+        self.count, self.rounding = n + m, max(self.rounding, other.rounding)
         return self
 
     def part(self, columns: Tensor, weights: Tensor) -> "Moments":
@@ -89,13 +92,22 @@ class Moments:
         rest[columns] = False
         W, G = weights[rest], self.scatter_xx
         part = Moments()
-        part.count, part.mean_x = self.count, self.mean_x[columns]
+        part.count, part.rounding = self.count, self.rounding
+        part.mean_x = self.mean_x[columns]
         part.mean_y = self.mean_y - self.mean_x[rest] @ W
         part.scatter_xx = G[columns][:, columns]
         part.scatter_xy = self.scatter_xy[columns] - G[columns][:, rest] @ W
         # Σ(y − x_R W_R)² = Σy² − 2 Σ y·x_R W_R + Σ(x_R W_R)²
         explained = W * (2 * self.scatter_xy[rest] - G[rest][:, rest] @ W)
         part.scatter_yy = (self.scatter_yy - explained.sum(0)).clamp(min=0)
+        return part
+
+    def saying(self, W: Tensor, b: Tensor) -> "Moments":
+        """The moments of the same X, and of Y = XW + b."""
+        part, SW = Moments(), self.scatter_xx @ W
+        part.count, part.rounding = self.count, self.rounding
+        part.mean_x, part.scatter_xx, part.scatter_xy = self.mean_x, self.scatter_xx, SW
+        part.mean_y, part.scatter_yy = self.mean_x @ W + b, (W * SW).sum(0).clamp(min=0)
         return part
 
     @property

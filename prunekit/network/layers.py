@@ -22,8 +22,10 @@ __all__ = [
     "consumer_inputs",
     "consumer_outputs",
     "groups_of",
+    "has_own_forward",
     "is_plain",
     "outgoing_weights",
+    "padding_of",
     "scale_and_shift",
     "set_outgoing_weights",
     "silence_inputs",
@@ -44,10 +46,10 @@ def is_plain(layer: nn.Module) -> bool:
     """Whether a layer computes XW + b from the weights that it stores."""
     if hasattr(layer, "parametrizations") or "forward" in vars(layer):
         return False
-    return isinstance(layer, LAYERS) and (not _has_own_forward(layer) or _computes_xw(layer))
+    return isinstance(layer, LAYERS) and (not has_own_forward(layer) or _computes_xw(layer))
 
 
-def _has_own_forward(layer: nn.Module) -> bool:
+def has_own_forward(layer: nn.Module) -> bool:
     """Whether the layer is of a subclass that computes otherwise, or pads in its own way."""
     base = next(kind for kind in LAYERS if isinstance(layer, kind))
     methods = ("forward", "_conv_forward", "__call__")
@@ -122,14 +124,14 @@ def consumer_inputs(layer: nn.Module, inputs: Tensor, channels: Tensor | None = 
     if isinstance(layer, nn.Linear):
         inputs = inputs if channels is None else inputs[..., channels.to(inputs.device)]
         return inputs.reshape(-1, inputs.shape[-1])  # (samples, features)
-    if _has_own_forward(layer):
+    if has_own_forward(layer):
         return _as_multiplied(layer, inputs, channels)
     X = inputs if channels is None else inputs[:, channels.to(inputs.device)]
     if isinstance(layer, TRANSPOSED):
         X, strides = _spread_out(layer, X), [1] * len(layer.kernel_size)
     else:
         strides = layer.stride
-        X = F.pad(X, _padding(layer), mode=layer.padding_mode.replace("zeros", "constant"))
+        X = F.pad(X, padding_of(layer), mode=layer.padding_mode.replace("zeros", "constant"))
     sizes = zip(layer.kernel_size, strides, layer.dilation, strict=True)
     for axis, (k, stride, dilation) in enumerate(sizes, start=2):
         # every window along this axis; its k samples become a new last axis
@@ -139,7 +141,7 @@ def consumer_inputs(layer: nn.Module, inputs: Tensor, channels: Tensor | None = 
     return X.movedim(1, dims + 1).reshape(-1, d)  # (samples, d)
 
 
-def _padding(layer: nn.Module) -> list[int]:
+def padding_of(layer: nn.Module) -> list[int]:
     """A convolution's padding as `torch.nn.functional.pad` takes it, last axis first."""
     pads: list[int] = []
     for axis, (k, dilation) in enumerate(zip(layer.kernel_size, layer.dilation, strict=True)):

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from prunekit.algebra.moments import Moments
 from prunekit.network.calibration import first_inputs
+from prunekit.network.collecting import Collector
 from prunekit.network.dice import own_dice
 from prunekit.network.inputs import Inputs, call, device_of, map_tensors
-from prunekit.network.layers import consumer_inputs
 from prunekit.network.own import map_moments, own_rows
 from prunekit.network.recording import record
 from prunekit.network.sensitivity import sensitivities
@@ -68,12 +68,12 @@ class Survey:
 
     @torch.no_grad()
     def _run(self) -> None:
-        found = {taken: Moments() for taken in self._wanted}
+        found = {taken: self._collector(taken) for taken in self._wanted}
         hooks = [
             self.model.get_submodule(taken.name).register_forward_pre_hook(
-                self._note(taken, moments), with_kwargs=True
+                self._note(taken, collector), with_kwargs=True
             )
-            for taken, moments in found.items()
+            for taken, collector in found.items()
         ]
         device = device_of(self.model)
         try:
@@ -83,21 +83,36 @@ class Survey:
         finally:
             for hook in hooks:
                 hook.remove()
-        self._found = found
+        self._found = {taken: self._own(taken, found[taken]) for taken in self._wanted}
 
-    def _note(self, taken: ConsumerInputs, moments: Moments) -> Callable[..., None]:
-        """A hook that adds what a layer takes to ``moments``, call by call."""
+    def _maps(self, taken: ConsumerInputs) -> bool:
+        """Whether its moments are those of whole maps."""
+        rows, _, _ = own_rows(self.model.get_submodule(taken.name), taken)
+        return self._whole_maps and len(rows) > len(taken.channels)
+
+    def _collector(self, taken: ConsumerInputs) -> Collector | Moments:
         layer = self.model.get_submodule(taken.name)
-        rows, W, b = own_rows(layer, taken)
-        W = W[rows]
-        maps = self._whole_maps and len(rows) > len(taken.channels)
+        return (
+            Moments()
+            if self._maps(taken)
+            else Collector(layer, taken.group, taken.channels.flatten())
+        )
 
-        def note(_layer: nn.Module, args: tuple, kwargs: dict) -> None:
+    def _note(self, taken: ConsumerInputs, into: Collector | Moments) -> Callable[..., None]:
+        """A hook that adds what a layer takes, call by call."""
+
+        def note(layer: nn.Module, args: tuple, kwargs: dict) -> None:
             inputs = args[0] if args else kwargs["input"]
-            if maps:
-                moments.merge(map_moments(layer, layer, taken, [(inputs, inputs, inputs)]))
-                return
-            X = consumer_inputs(layer, inputs, taken.channels.flatten())
-            moments.update(X, X @ W.to(X) + b.to(X))
+            if isinstance(into, Moments):
+                into.merge(map_moments(layer, layer, taken, [(inputs, inputs, inputs)]))
+            else:
+                into.update(inputs)
 
         return note
+
+    def _own(self, taken: ConsumerInputs, found: Collector | Moments) -> Moments:
+        """Moments of X, and of what it adds to the outputs."""
+        if isinstance(found, Moments):
+            return found
+        rows, W, b = own_rows(self.model.get_submodule(taken.name), taken)
+        return found.moments.saying(W[rows], b)

@@ -10,9 +10,9 @@ from torch.func import functional_call
 from prunekit.algebra.moments import Moments, float64
 from prunekit.algebra.relu import passing_error
 from prunekit.network.behind import Behind
+from prunekit.network.collecting import Collector
 from prunekit.network.layers import (
     as_matrix,
-    consumer_inputs,
     consumer_outputs,
     groups_of,
     outgoing_weights,
@@ -61,18 +61,26 @@ class Turn:
         """
         groups = groups_of(self.layer)
         size = width(self.layer, "in") // groups
-        learned, held = ([Moments() for _ in range(groups)] for _ in range(2))
+        some = [
+            torch.arange(g * size, g * size + size) if groups > 1 else None for g in range(groups)
+        ]
+        learned, held = (
+            [Collector(self.layer, g, ids) for g, ids in enumerate(some)] for _ in "ab"
+        )
         for seen in self._walk.seen(self.name):
-            values, counts = torch.unique_consecutive(seen.held, return_counts=True)
-            runs = list(zip(values.tolist(), counts.tolist(), strict=True))
-            for group in range(groups):
-                mine = None if groups == 1 else torch.arange(group * size, group * size + size)
-                X = consumer_inputs(self.layer, seen.taken, mine)
-                Y = consumer_outputs(self.layer, seen.aim, group)
-                sizes = [count * (len(X) // len(seen.held)) for _, count in runs]
-                for (is_held, _), x, y in zip(runs, X.split(sizes), Y.split(sizes), strict=True):
-                    (held if is_held else learned)[group].update(x, y)
-        return learned, held
+            runs, counts = torch.unique_consecutive(seen.held, return_counts=True)
+            taken, aims = (
+                self._by_sample(v, counts, len(seen.held)) for v in (seen.taken, seen.aim)
+            )
+            for is_held, x, y in zip(runs.tolist(), taken, aims, strict=True):
+                for collector in held if is_held else learned:
+                    collector.update(x, y)
+        return tuple([c.moments for c in part] for part in (learned, held))
+
+    @staticmethod
+    def _by_sample(values: Tensor, counts: Tensor, samples: int) -> tuple[Tensor, ...]:
+        """Runs of so many samples, each of which is one or several rows of ``values``."""
+        return values.split((counts * (len(values) // samples)).tolist())
 
     @cached_property
     def layer_moments(self) -> list[Moments]:
