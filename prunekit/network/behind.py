@@ -9,10 +9,11 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from prunekit.algebra.moments import float64
 from prunekit.network.inputs import Inputs, call
 from prunekit.network.layers import LAYERS
 
-__all__ = ["Behind", "behind", "other_summand"]
+__all__ = ["Behind", "behind", "other_summand", "scale_and_shift"]
 
 LOOKING = ("__get__", "size", "dim", "numel", "stride", "__len__", "is_floating_point")
 
@@ -123,3 +124,14 @@ def behind(model: nn.Module, example: Inputs) -> dict[str, Behind]:
         adds = last == name and len(names) == 1
         found[name] = Behind(norm, adds, (follows if adds else names) in (["relu"], ["relu_"]))
     return found
+
+
+def scale_and_shift(norm: nn.Module | None, like: Tensor, group: int = 0) -> tuple[Tensor, Tensor]:
+    """γ/σ and β − γμ/σ of a batch norm, of the outputs of one group; 1 and 0 without one."""
+    if norm is None or norm.running_var is None:
+        return torch.ones_like(like), torch.zeros_like(like)
+    scale = (float64(norm.running_var) + norm.eps).rsqrt()
+    scale = scale if norm.weight is None else scale * float64(norm.weight)
+    shift = (0 if norm.bias is None else float64(norm.bias)) - scale * float64(norm.running_mean)
+    part = slice(group * len(like), (group + 1) * len(like))
+    return scale[part], shift[part]

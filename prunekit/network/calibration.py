@@ -20,7 +20,7 @@ from prunekit.network.inputs import (
     tensors,
 )
 
-__all__ = ["calibration_batches", "first_inputs", "held_back"]
+__all__ = ["calibration_batches", "first_inputs", "held_back", "parted"]
 
 BATCH = 100  # images that go through a network at once while moments are collected
 
@@ -201,3 +201,13 @@ def held_back(batches: Sequence[Inputs], copies: int = 1) -> list[Tensor]:
     block = min(samples, 100)
     numbers = torch.arange(sum(sizes)) % samples % block
     return [*(numbers >= block - (block // 5 if block >= 10 else 0)).split(sizes)]
+
+
+def parted(batches: Sequence[Inputs]) -> tuple[list[Inputs], list[Inputs]]:
+    """The samples to learn from, and those held back; empty batches left out."""
+    parts = [*zip(batches, held_back(batches), strict=True)]
+    learned, held = (
+        [map_tensors(lambda v, w=which == back: v[w.to(v.device)], b) for b, which in parts]
+        for back in (False, True)
+    )
+    return [b for b in learned if samples_of(b)], [b for b in held if samples_of(b)]

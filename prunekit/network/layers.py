@@ -26,7 +26,6 @@ __all__ = [
     "is_plain",
     "outgoing_weights",
     "padding_of",
-    "scale_and_shift",
     "set_outgoing_weights",
     "silence_inputs",
     "width",
@@ -239,14 +238,3 @@ def silence_inputs(layer: nn.Module, channels: Sequence[int]) -> None:
     for channel in channels:
         group, index = divmod(channel, size)
         layer.weight[group * rows : group * rows + rows, index] = 0
-
-
-def scale_and_shift(norm: nn.Module | None, like: Tensor, group: int = 0) -> tuple[Tensor, Tensor]:
-    """γ/σ and β − γμ/σ of a batch norm, of the outputs of one group; 1 and 0 without one."""
-    if norm is None or norm.running_var is None:
-        return torch.ones_like(like), torch.zeros_like(like)
-    scale = (float64(norm.running_var) + norm.eps).rsqrt()
-    scale = scale if norm.weight is None else scale * float64(norm.weight)
-    shift = (0 if norm.bias is None else float64(norm.bias)) - scale * float64(norm.running_mean)
-    part = slice(group * len(like), (group + 1) * len(like))
-    return scale[part], shift[part]

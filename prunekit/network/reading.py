@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from prunekit.algebra.least_squares import DEFAULT_RIDGE
 from prunekit.algebra.moments import Moments, float64
 from prunekit.algebra.statistics import Consumer, Statistics
+from prunekit.network.behind import scale_and_shift
 from prunekit.network.inputs import Inputs
 from prunekit.network.layers import (
     TRANSPOSED,
@@ -16,7 +17,6 @@ from prunekit.network.layers import (
     consumer_inputs,
     consumer_outputs,
     groups_of,
-    scale_and_shift,
 )
 from prunekit.network.own import Pairs, own_rows
 from prunekit.network.recording import inputs_with_gradients

@@ -69,18 +69,11 @@ class Turn:
         )
         for seen in self._walk.seen(self.name):
             runs, counts = torch.unique_consecutive(seen.held, return_counts=True)
-            taken, aims = (
-                self._by_sample(v, counts, len(seen.held)) for v in (seen.taken, seen.aim)
-            )
+            taken, aims = (_by_sample(v, counts, len(seen.held)) for v in (seen.taken, seen.aim))
             for is_held, x, y in zip(runs.tolist(), taken, aims, strict=True):
                 for collector in held if is_held else learned:
                     collector.update(x, y)
         return tuple([c.moments for c in part] for part in (learned, held))
-
-    @staticmethod
-    def _by_sample(values: Tensor, counts: Tensor, samples: int) -> tuple[Tensor, ...]:
-        """Runs of so many samples, each of which is one or several rows of ``values``."""
-        return values.split((counts * (len(values) // samples)).tolist())
 
     @cached_property
     def layer_moments(self) -> list[Moments]:
@@ -149,3 +142,12 @@ def _products(
         (as_matrix(layer, cross, g), float64(consumer_outputs(layer, E, g)).sum(0))
         for g in range(groups_of(layer))
     ]
+
+
+def _by_sample(values: Tensor, counts: Tensor, samples: int) -> tuple[Tensor, ...]:
+    """Runs of so many samples, each of which is one or several rows of ``values``."""
+    if len(values) % samples and samples in values.shape:  # tokens come first, say
+        values = values.movedim(values.shape.index(samples), 0)
+    elif len(values) % samples:
+        values = values.flatten(0, -2)
+    return values.split((counts * (len(values) // samples)).tolist())

@@ -17,11 +17,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from prunekit.network.behind import Behind
+from prunekit.network.behind import Behind, scale_and_shift
 from prunekit.network.calibration import held_back
 from prunekit.network.inputs import Inputs, device_of, flat_outputs
 from prunekit.network.layers import (
-    scale_and_shift,
     set_outgoing_weights,
     width,
 )

@@ -1,18 +1,23 @@
 """How a budget is shared out among the sites: by PRO, or by one uniform ratio."""
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import nn
+from tqdm.auto import tqdm
 
 from prunekit import pro
-from prunekit.network.calibration import first_inputs
+from prunekit.network.behind import Behind
+from prunekit.network.calibration import first_inputs, parted
+from prunekit.network.given import frozen_copy
 from prunekit.network.inputs import Inputs
 from prunekit.network.sites import Site
+from prunekit.network.walk import Walk
 from prunekit.pipeline.budget import budget_of, uniform_widths
-from prunekit.pipeline.front_to_back import Options, layers_to_bias
+from prunekit.pipeline.front_to_back import Options, front_to_back, layers_to_bias
 from prunekit.pipeline.search import Search
-from prunekit.pipeline.trial import Trial
+from prunekit.pipeline.trial import Trial, mean_output_error
 
 __all__ = [
     "DISTRIBUTIONS",
@@ -33,14 +38,16 @@ class Task:
 
     Attributes
     ----------
-    order : the layers that may change, in the order of the forward pass
+    layers : how often each layer that may change is called, in the order of the forward pass
+    behind : what comes behind them
     """
 
     model: nn.Module
     example: Inputs
     batches: Sequence[Inputs]
     sites: Sequence[Site]
-    order: Sequence[str]
+    layers: Mapping[str, int]
+    behind: Mapping[str, Behind]
     options: Options
     progress: bool
 
@@ -48,13 +55,18 @@ class Task:
 def chosen_widths(
     task: Task, targets: Mapping[str, float | None], distribution: str, round_to: int
 ) -> dict[Site, int]:
-    """Channels that stay at every site within a budget; by PRO, never worse than by one ratio.
+    """Channels that stay at every site within a budget.
+
+    PRO's curves tell what each layer's pruning alone does, before the layers behind are refitted.
+    So its choice, a gentler one from their square roots, and one ratio for all are tried in
+    earnest, on some of the inputs; the one that ends with the least D is taken (our choice).
 
     Parameters
     ----------
     targets : argument → value, one of them not None
     """
-    biased = layers_to_bias(task.model, task.order, task.options.repair, task.options.centered)
+    repair, centered = task.options.repair, task.options.centered
+    biased = layers_to_bias(task.model, list(task.layers), repair, centered)
     given = (task.model, task.example, task.sites, targets, biased)
     budget = budget_of(*given)
     uniform = uniform_widths(task.sites, budget, round_to)
@@ -66,7 +78,30 @@ def chosen_widths(
     probes = first_inputs(task.batches, PROBES)
     trial = Trial(task.model, task.sites, task.batches, probes, task.options)
     best, _ = Search(trial, levels, budget, task.progress).within_budget("curves")
-    return best if trial.error(best) <= trial.error(uniform) else uniform
+    tried = [best, uniform]
+    if budget.unit != "seconds":  # which do not quite add up
+        gentle = {"budget": budget.limit}
+        tried.append(pro.curves(levels, lambda w: trial.error(w) ** 0.5, budget.cost, **gentle)[0])
+    return min(tried, key=_repaired_error(task, len(tried)))
+
+
+def _repaired_error(task: Task, count: int) -> Callable[[Mapping[Site, int]], float]:
+    """D of the whole network, pruned and repaired, on inputs held back; a bar for so many."""
+    learned, held = (first_inputs(part, PROBES) for part in parted(task.batches))
+    bar = tqdm(total=count, desc="PRO against one ratio", disable=not task.progress)
+
+    def error(keep: Mapping[Site, int]) -> float:
+        original, pruned = frozen_copy(task.model), frozen_copy(task.model)
+        asymmetric = task.options.asymmetric
+        how = {"behind": task.behind, "asymmetric": asymmetric}
+        with Walk(original, pruned, task.layers, learned, **how) as walk, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # fewer samples than there will be
+            front_to_back(walk, keep, task.options, progress=False)
+            pruned = task.options.repair.at_end(frozen_copy(walk.pruned), learned, task.example)
+        bar.update()
+        return mean_output_error(pruned, original, held or learned)
+
+    return error
 
 
 def levels_of(sites: Sequence[Site], step: float, round_to: int) -> dict[Site, list[int]]:

@@ -20,6 +20,7 @@ class Poem(Network):
 
     name = "poem"
     kernels_only = True
+    looks_behind = False
 
     def after_site(self, site: Statistics, chosen: Elimination, kept: Tensor) -> list[Weights]:
         """The least squares of each consumer; of the first one reweighted."""

@@ -165,6 +165,7 @@ def prune(
     prunable = prunable_sites(sites)
     original, pruned = frozen_copy(model), frozen_copy(model)
     layers = layers_to_refit(original, example, ignored_names(model, ignored_layers))
+    follows = behind(original, example) if repair.looks_behind else {}
     if channels is not None:
         chosen = by_hand.chosen_channels(channels, sites)
         name, select = "by hand", by_hand.as_chosen(chosen)
@@ -172,12 +173,11 @@ def prune(
     if channels is not None:
         keep = {site: site.channels - len(chosen.get(site, ())) for site in prunable}
     elif any(target is not None for target in targets.values()):
-        task = Task(original, example, batches, prunable, list(layers), options, progress)
+        task = Task(original, example, batches, prunable, layers, follows, options, progress)
         distribution = distribution or ("pro" if method == "reap" else "uniform")
         keep = chosen_widths(task, targets, distribution, round_to)
     else:
         keep = widths_of(prunable, 0.0 if pruning_ratio is None else pruning_ratio, round_to)
-    follows = behind(original, example)
     how = {"behind": follows, "asymmetric": asymmetric, "copies": 1 + mirror}
     with Walk(original, pruned, layers, batches, **how) as walk:
         outcomes = front_to_back(walk, keep, options, max_error, progress)

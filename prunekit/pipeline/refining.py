@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 
 from prunekit.algebra.arguments import flag, kind, takes, whole
 from prunekit.network.augmenting import mixed, shift_and_flip
-from prunekit.network.calibration import calibration_batches, held_back
+from prunekit.network.calibration import calibration_batches, parted
 from prunekit.network.given import frozen_copy, unwrapped
 from prunekit.network.inputs import (
     Inputs,
@@ -117,8 +117,7 @@ def refined(
     progress: bool = True,
 ) -> nn.Module:
     """A copy of ``pruned`` that was refined on ``batches``."""
-    parts = [*zip(batches, held_back(batches), strict=True)]
-    learned, held = (_joined([_those(b, h == back) for b, h in parts]) for back in (False, True))
+    learned, held = map(_joined, parted(batches))
     if not held:
         raise ValueError("refine needs ten calibration samples at least, to hold some back")
     teacher, student = frozen_copy(original), deepcopy(pruned).eval()
@@ -214,9 +213,8 @@ def _joined(batches: Sequence[Inputs]) -> list[Inputs]:
     """All samples of one size together."""
     alike: dict[object, list[Inputs]] = {}
     for batch in batches:
-        if samples_of(batch):
-            sizes = tuple(value.shape[1:] for value in tensors(batch).values())
-            alike.setdefault(sizes, []).append(batch)
+        sizes = tuple(value.shape[1:] for value in tensors(batch).values())
+        alike.setdefault(sizes, []).append(batch)
     return [_stacked(some) for some in alike.values()]
 
 

@@ -44,12 +44,14 @@ class Repair:
     refits : layers get new weights
     everywhere : also layers that take no pruned channel
     kernels_only : it does not go with ``coefficients="channel"``
+    looks_behind : aims at what comes of a layer's outputs behind it, sums and what passes a ReLU
     """
 
     name = "none"
     refits = False
     everywhere = False
     kernels_only = False
+    looks_behind = False
 
     def adds_biases(self, centered: bool) -> bool:
         """Whether a layer that it refits gets a bias where it had none."""
@@ -123,7 +125,7 @@ class LeastSquares(Repair):
         problem, before = consumer.problem, silenced(consumer, kept)
         W, b = _solved(consumer, kept)
         worse = problem.error(W) - problem.error(*before)
-        if worse > 1e-6 * problem.energy.sum():
+        if worse > max(1e-6, 100 * problem.rounding) * problem.energy.sum():
             warnings.warn(
                 f"least squares did not lower the error of {consumer.name}: its weights are kept; "
                 "more calibration data may help",
@@ -156,7 +158,7 @@ class Network(LeastSquares):
     """
 
     name = "network"
-    everywhere = True
+    everywhere = looks_behind = True
 
     def at_layer(
         self, turn: Turn, gone: Collection[int], done: bool, centered: bool, ridge: float | None

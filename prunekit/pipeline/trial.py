@@ -35,7 +35,7 @@ from prunekit.pipeline.measurements import Measurements, answers
 from prunekit.pipeline.methods import checked
 from prunekit.pro import output_error
 
-__all__ = ["Trial"]
+__all__ = ["Trial", "mean_output_error", "said"]
 
 
 class Trial:
@@ -68,7 +68,7 @@ class Trial:
         maps = options.coefficients == "channel"
         self._survey = Survey(self.original, wanted, batches, maps)
         self._paths: dict[Site, tuple[Statistics, Elimination]] = {}
-        self._outputs_before = [self._outputs(self.original, batch) for batch in probes]  # z₀
+        self._outputs_before = [said(self.original, batch) for batch in probes]  # z₀
         if not any(self._outputs_before):
             raise ValueError(
                 "model gives no tensors, so there is no error of its outputs: let forward() return "
@@ -108,28 +108,41 @@ class Trial:
             weights = self.options.repair.after_site(statistics, chosen, chosen.kept_at(k))
             write_site(site, statistics, weights, partial(_write, scratch), scratch.get_submodule)
         scratch = self.options.repair.at_end(scratch, self.batches, self.probes[0])
-        total, count = 0.0, 0
-        for batch, z0 in zip(self.probes, self._outputs_before, strict=True):
-            size = samples_of(batch)
-            total += size * output_error(self._outputs(scratch, batch), z0, self.criterion)
-            count += size
-        if not isfinite(total):
+        error = mean_output_error(scratch, self._outputs_before, self.probes, self.criterion)
+        if not isfinite(error):
             names = ", ".join(site.name for site in keep)
             raise ValueError(
                 f"outputs are not finite when channels of {names} go, so nothing can be compared: "
                 "give a network whose outputs are finite, such as logits before they are masked"
             )
-        return total / count
-
-    @torch.no_grad()
-    def _outputs(self, model: nn.Module, batch: Inputs) -> list[Tensor]:
-        inputs = map_tensors(lambda value: value.to(device_of(model)), batch)
-        return [z.detach() for z in flat_outputs(call(model, inputs))]
+        return error
 
     def _about(self) -> str:
         """A fingerprint of all that a measurement depends on, but for what the network says."""
         data = [[*map(tensors, batches)] for batches in (self.batches, self.probes)]
         return fingerprint(network_parts(self.original), data, vars(self.options), self.criterion)
+
+
+@torch.no_grad()
+def said(model: nn.Module, batch: Inputs) -> list[Tensor]:
+    """All outputs of a network."""
+    inputs = map_tensors(lambda value: value.to(device_of(model)), batch)
+    return [z.detach() for z in flat_outputs(call(model, inputs))]
+
+
+def mean_output_error(
+    model: nn.Module,
+    before: nn.Module | Sequence[Sequence[Tensor]],
+    batches: Sequence[Inputs],
+    criterion: str = "mse",
+) -> float:
+    """D over all batches, against the outputs of another network, or z₀ batch by batch."""
+    total, count = 0.0, 0
+    for i, batch in enumerate(batches):
+        z0 = said(before, batch) if isinstance(before, nn.Module) else before[i]
+        total += samples_of(batch) * output_error(said(model, batch), z0, criterion)
+        count += samples_of(batch)
+    return total / count
 
 
 def _name(item: tuple[Site, int]) -> str:

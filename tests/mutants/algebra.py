@@ -103,15 +103,15 @@ ALGEBRA = [
     ),
     Mutant(
         "least squares: rank counts directions of nothing",
-        *(SQUARES, "(values > SINGULAR * values.max()).sum()", "(values > -1).sum()"),
+        *(SQUARES, "(values > self.rounding * values.max()).sum()", "(values > -1).sum()"),
         "test_report",
     ),
     Mutant(
         "least squares: one ridge for all columns",
         *(
             SQUARES,
-            "W0, ridge * energies, energies,",
-            "W0, ridge * energies * 0 + ridge * energies.mean(), energies,",
+            "            ridge * energies,\n",
+            "            ridge * energies.mean().expand_as(energies),\n",
         ),
         "test_rescaled",
     ),
@@ -119,8 +119,8 @@ ALGEBRA = [
         "least squares: columns are damped alike",
         *(
             SQUARES,
-            "self.ridge + SINGULAR * self.energies",
-            "self.ridge + SINGULAR * self.energies.mean()",
+            "self.ridge + more * self.rounding * self.energies\n",
+            "self.ridge + more * self.rounding * self.energies.mean()\n",
         ),
         "test_rescaled",
     ),

@@ -136,7 +136,7 @@ BUDGETS = [
     ),
     Mutant(
         "PRO's ratios are never worse than one",
-        *(DISTRIBUTION, "return best if trial.error(best) <= trial.error(uniform) else uniform"),
+        *(DISTRIBUTION, "return min(tried, key=_repaired_error(task, len(tried)))"),
         "return best",
         "test_distribution",
     ),

@@ -89,12 +89,12 @@ NETWORKS = [
     ),
     Mutant(
         "survey: Y without the bias",
-        *(SURVEY, "X @ W.to(X) + b.to(X)", "X @ W.to(X)"),
+        *("prunekit/algebra/moments.py", "self.mean_x @ W + b,", "self.mean_x @ W,"),
         "test_optimizer",
     ),
     Mutant(
         "a group of a layer: inputs of the first group for all",
-        *(TURN, "torch.arange(group * size, group * size + size)", "torch.arange(size)"),
+        *(TURN, "torch.arange(g * size, g * size + size)", "torch.arange(size)"),
         "test_walk",
     ),
     Mutant(
@@ -172,7 +172,7 @@ NETWORKS = [
     ),
     Mutant(
         "PRO: batches count equally, however large",
-        *(TRIAL, "total += size * output_error(", "total += count * 0 + output_error("),
+        *(TRIAL, "total += samples_of(batch) * output_error(", "total += output_error("),
         "test_optimizer",
     ),
     Mutant(
