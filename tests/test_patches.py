@@ -8,7 +8,7 @@ import prunekit as pk
 from prunekit.algebra.least_squares import LeastSquares
 from prunekit.network import collecting
 from prunekit.network.collecting import Collector
-from prunekit.network.layers import consumer_inputs, consumer_outputs
+from prunekit.network.layers import consumer_inputs, consumer_outputs, outgoing_weights
 from prunekit.network.patches import ROUNDING, Patches, are_regular
 
 F32, F64 = torch.float32, torch.float64
@@ -54,7 +54,7 @@ def cut_out(layer, pairs, group=0, channels=None):
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
 @pytest.mark.parametrize("name", LAYERS)
-@pytest.mark.parametrize(("dtype", "digits"), [(F64, 1e-11), (F32, ROUNDING)])
+@pytest.mark.parametrize(("dtype", "digits"), [(F64, 1e-10), (F32, ROUNDING)])
 def test_they_are_those_of_all_patches(name, dtype, digits):
     layer, shape = LAYERS[name]
     assert are_regular(layer, shape[1:])
@@ -91,7 +91,7 @@ def test_images_of_several_sizes_and_merged_parts():
     for x, y in pairs:
         found.update(x, y)
         found.moments()  # looking changes nothing
-    assert_alike(found.moments(), cut_out(layer, pairs), 1e-11)
+    assert_alike(found.moments(), cut_out(layer, pairs), 1e-10)
 
 
 @pytest.mark.parametrize("many", [1, 10**9])
@@ -110,6 +110,20 @@ def test_a_collector_takes_groups_and_channels(monkeypatch, many):
     W, b = torch.randn(18, 2, dtype=F64), torch.randn(2, dtype=F64)
     X = consumer_inputs(layer, x, ids).double()
     assert_alike(alone.moments.saying(W, b), pk.Moments().update(X, X @ W + b), ROUNDING)
+
+
+def test_a_channel_that_speaks_at_the_border_only():
+    """Some taps never hear it: what rounding leaves of them is no reason to fit to."""
+    x = torch.randn(100, 4, 8, 8, generator=DICE).relu()
+    x[:, 2] = 0.0
+    x[:, 2, 0, 0] = 1e-3 * torch.rand(100, generator=DICE)
+    layer = nn.Conv2d(4, 3, 3, padding=1)
+    found = Patches(layer)
+    found.update(x, layer(x).detach())
+    problem = LeastSquares.from_moments(found.moments(), *outgoing_weights(layer))
+    assert torch.linalg.eigvalsh(problem.gram)[0] > -1e-9 * problem.gram.diagonal().max()
+    W = problem.solve(torch.arange(36))
+    assert problem.error(W) < 1e-6 * problem.energy.sum() and W[18:27].abs().max() < 20
 
 
 def test_what_has_no_gradient_to_go_by_is_cut_out():

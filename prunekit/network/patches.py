@@ -93,6 +93,7 @@ class Patches:
         """Images of another size: their own sums."""
         self._done, self._shape, self._images = self.moments(), (x.shape[2:], y.shape[2:]), 0
         self._mu_x, self._mu_y = _center(x), _center(y)
+        self._rounding = Moments.rounding if x.dtype == torch.float64 else ROUNDING
         self._sum_x, self._sum_y = (torch.zeros_like(float64(v[0])) for v in (x, y))
         self._sum_yy = self._sum_y.new_zeros(y.shape[1])
         n, taken, given = x.shape[1], x.shape[2:], y.shape[2:]
@@ -136,12 +137,15 @@ class Patches:
         gram += self._images * torch.einsum("c,d,tp,sp->ctds", mu_x, mu_x, inside, inside)
         cross = self._cross.flatten(2).permute(1, 2, 0) + mu_x[:, None, None] * (inside @ sum_y.T)
         part = Moments()
-        part.count, part.rounding = self._images * positions, ROUNDING
+        part.count, part.rounding = self._images * positions, self._rounding
         part.mean_x = (sum_x.sum(2) + self._images * torch.outer(mu_x, inside.sum(1))).flatten()
         part.mean_x /= part.count
         mean_y = sum_y.sum(1) / part.count  # less μ
         outer = part.count * torch.outer(part.mean_x, part.mean_x)
         part.scatter_xx = gram.view(n * taps, n * taps) - outer
+        # a tap that sees next to nothing of a channel is not left with less than roundings
+        whole = part.scatter_xx.diagonal().view(n, taps).amax(1)
+        part.scatter_xx.diagonal().add_(0.3 * self._rounding * whole.repeat_interleave(taps))
         part.scatter_xy = cross.flatten(0, 1) - part.count * torch.outer(part.mean_x, mean_y)
         part.scatter_yy = (self._sum_yy - part.count * mean_y.square()).clamp(min=0)
         part.mean_y = mean_y + mu_y
