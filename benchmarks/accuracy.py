@@ -31,7 +31,9 @@ ROWS = {  # name → options of prune
     "L1 + least squares, next layers only": {"method": "l1", "repair": "least_squares"},
     "L1 + least squares, all layers": {"method": "l1", "repair": "network"},
     "REAP, next layers only": {"method": "reap", "repair": "least_squares"},
-    "REAP": {"method": "reap"},
+    "REAP, all layers": {"method": "reap"},
+    "REAP, PRO's ratios: the default": {"method": "reap", "distribution": "pro"},
+    "… and 40 epochs without labels": {"method": "reap", "distribution": "pro", "refine": 40},
 }
 
 
@@ -53,7 +55,7 @@ def _mean_and_range(found: list[float]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks.accuracy", description=__doc__)
-    parser.add_argument("--macs", type=float, nargs="+", default=[0.75, 0.6, 0.5])
+    parser.add_argument("--macs", type=float, nargs="+", default=[0.75, 0.5, 0.35])
     parser.add_argument("--images", type=int, default=1000, help="unlabelled calibration images")
     parser.add_argument("--seeds", type=int, default=1, help="calibration sets to repeat with")
     parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
@@ -70,14 +72,17 @@ def main() -> None:
             for row, macs in results:
                 start = time.perf_counter()
                 same = {"target_macs": macs, "distribution": "uniform", "progress": False}
-                result = pk.prune(model, example, calibration, **same, **ROWS[row])
+                result = pk.prune(model, example, calibration, **same | ROWS[row])
                 seconds[row].append(time.perf_counter() - start)
                 results[row, macs].append(accuracy(result.model, test))
                 bar.set_postfix_str(f"{row} at {macs}: {results[row, macs][-1]:.2f} %")
                 bar.update()
 
-    print(f"\n{name}, CIFAR-10, {options.images:,} unlabelled training images, no retraining,")
-    print(f"one uniform ratio, {len(test):,} test images, {options.seeds} calibration set(s), mean")
+    print(f"\n{name}, CIFAR-10, {options.images:,} unlabelled training images, no labels,")
+    print(
+        f"{len(test):,} test images, {options.seeds} calibration set(s), one ratio for all layers"
+    )
+    print("unless PRO is named, mean")
     print(f"(and range), in %. Intact: {accuracy(model, test):.2f} %\n")
     head = ["", *(f"{macs:g} of the MACs" for macs in options.macs), "seconds to prune"]
     cells = [

@@ -42,7 +42,8 @@ from prunekit.results.result import PruningResult
 __all__ = ["EPOCHS", "refine", "refined"]
 
 EPOCHS = whole(1, most=100_000)
-RATES = (3e-3, 1e-3, 3e-4, 1e-4)  # of Adam's steps, the largest first
+RATES = (1e-3, 3e-4, 1e-4)  # of Adam's steps, the largest first
+LOST = 3.0  # times the error of the start after a third of the epochs: this leads nowhere
 AT_ONCE = 50  # samples a step
 
 
@@ -129,8 +130,11 @@ def refined(
         return sum(errors) / sum(map(samples_of, held))
 
     learning = _Learning(student, teacher, learned, judge, seed)
-    with tqdm(total=len(RATES) + epochs, desc="refining", disable=not progress) as bar:
-        learning.run(_largest_rate(learning, bar), epochs, bar)
+    with tqdm(total=epochs, desc="refining", disable=not progress) as bar:
+        for rate in RATES:
+            learning.run(rate, epochs, bar)
+            if learning.best < learning.first:
+                break
     for module, old in zip(student.modules(), pruned.modules(), strict=True):
         module.training = old.training
     return student
@@ -157,8 +161,8 @@ class _Learning:
         self.start = self.state = deepcopy(student.state_dict())
         self.first = self.best = judge()
 
-    def run(self, rate: float, epochs: int, bar: tqdm) -> float:
-        """Learn for some epochs; the student ends in the best state seen. The last error."""
+    def run(self, rate: float, epochs: int, bar: tqdm) -> None:
+        """Learn for some epochs, unless it is lost; the student ends in the best state seen."""
         self.student.load_state_dict(self.start)
         weights = [p for p in self.student.parameters() if p.is_floating_point()]
         flags = [p.requires_grad for p in weights]
@@ -167,8 +171,9 @@ class _Learning:
         falls = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: (1 + cos(pi * step / (epochs * self.steps))) / 2
         )
-        generator, error = torch.Generator().manual_seed(self.seed), self.best
-        for _ in range(epochs):
+        generator = torch.Generator().manual_seed(self.seed)
+        bar.reset()
+        for epoch in range(1, epochs + 1):
             for batch in _shuffled(self.samples, generator):
                 self._step(optimizer, _augmented(batch, generator))
                 falls.step()
@@ -177,10 +182,11 @@ class _Learning:
                 self.best, self.state = error, deepcopy(self.student.state_dict())
             bar.set_postfix_str(f"D = {self.best:.3g}")
             bar.update()
+            if 3 * epoch >= epochs and not error < LOST * self.first:
+                break
         for p, before in zip(weights, flags, strict=True):
             p.requires_grad_(before).grad = None
         self.student.load_state_dict(self.state)
-        return error
 
     def _step(self, optimizer: torch.optim.Optimizer, batch: Inputs) -> None:
         z0 = _said(self.teacher, batch)
@@ -191,14 +197,6 @@ class _Learning:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-
-
-def _largest_rate(learning: _Learning, bar: tqdm) -> float:
-    """The largest rate of which an epoch does not lead away; a small one if all do."""
-    for rate in RATES[:-1]:
-        if learning.run(rate, 1, bar) <= learning.first:
-            return rate
-    return RATES[-1]
 
 
 def _augmented(batch: Inputs, generator: torch.Generator) -> Inputs:
