@@ -38,6 +38,7 @@ __all__ = ["optimize_ratios"]
     step=number(above=0, below=1),
     probes=whole(1),
     ridge=optional(RIDGE),
+    weigh_outputs=flag,
     prune_residual=flag,
     progress=flag,
 )
@@ -59,6 +60,7 @@ def optimize_ratios(
     round_to: int = 1,
     probes: int = PROBES,
     ridge: float | None = None,
+    weigh_outputs: bool = True,
     ignored_layers: Iterable[str | nn.Module | type] = (),
     prune_residual: bool = False,
     file: str | os.PathLike[str] | None = None,
@@ -68,8 +70,8 @@ def optimize_ratios(
 
     Parameters
     ----------
-    model, example_inputs, calibration, method, repair, coefficients, ridge, ignored_layers,
-    prune_residual : as in `prunekit.prune`
+    model, example_inputs, calibration, method, repair, coefficients, ridge, weigh_outputs,
+    ignored_layers, prune_residual : as in `prunekit.prune`
     target_macs, target_params : the budget: a fraction kept (float), or a number (int)
     target_latency : or a fraction of the measured seconds per pass of ``example_inputs``
     max_error : or the largest D allowed, in squared units of the outputs (nats for "kl")
@@ -119,7 +121,7 @@ def optimize_ratios(
     levels = pro.that_save(levels, budget.cost)
     if max_error is None:
         budget.check(budget.cost({site: k[-1] for site, k in levels.items()}), round_to)
-    options = Options(select, repair, coefficients, ridge=ridge)
+    options = Options(select, repair, coefficients, ridge=ridge, weigh_outputs=weigh_outputs)
     trial = Trial(model, sites, batches, first_inputs(batches, probes), options, criterion, file)
     search = Search(trial, levels, budget, progress)
     if max_error is not None:
