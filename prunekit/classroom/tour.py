@@ -48,6 +48,7 @@ def compare(
             method=method,
             repair=repair,
             target_macs=target_macs,
+            distribution="uniform",
             progress=progress,
         ).model
 
