@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch import library as operations
+from torch.library import Library
 
 __all__ = ["NAMES", "load_libraries", "make"]
 
@@ -171,7 +171,7 @@ def _takes(model: nn.Module, size: int) -> bool:
 
 def load_libraries() -> None:
     """Import all three, torchvision without the compiled operations that it may lack."""
-    library = operations.Library("torchvision", "FRAGMENT")
+    stubs = Library("torchvision", "FRAGMENT")
     while True:
         try:
             import torchvision  # noqa: F401
@@ -179,11 +179,11 @@ def load_libraries() -> None:
             missing = re.search(r"operator torchvision::(\w+) does not exist", str(error))
             if missing is None:
                 raise
-            library.define(f"{missing[1]}(Tensor values) -> Tensor")
+            stubs.define(f"{missing[1]}(Tensor values) -> Tensor")
             for name in [name for name in sys.modules if name.startswith("torchvision")]:
                 del sys.modules[name]
         else:
-            load_libraries.keep = library  # its definitions live as long as it does
+            load_libraries.keep = stubs  # its definitions live as long as it does
             break
     import timm  # noqa: F401
     import torchvision.models.segmentation  # noqa: F401

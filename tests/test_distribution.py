@@ -29,7 +29,9 @@ def widths(result):
 
 def of_pro(ratios):
     """An error that only PRO's own choice does not have."""
-    return lambda keep: 1.0 * any(k != ratios.widths[site.name] for site, k in keep.items())
+    return lambda task, keep, *parts: (
+        1.0 * any(k != ratios.widths[site.name] for site, k in keep.items())
+    )
 
 
 def test_reap_shares_a_budget_out_as_pro_does(monkeypatch):
@@ -37,7 +39,7 @@ def test_reap_shares_a_budget_out_as_pro_does(monkeypatch):
     ratios = pk.optimize_ratios(
         model, IMAGES[:1], IMAGES, target_macs=0.5, progress=False, ridge=1e-5
     )
-    monkeypatch.setattr(distribution, "_repaired_error", lambda task, count: of_pro(ratios))
+    monkeypatch.setattr(distribution, "_repaired_error", of_pro(ratios))
     found = prune(model)
     assert widths(found) == {name: ratios.widths[name] for name in widths(found)}
     assert found.report.macs_after <= 0.5 * found.report.macs_before

@@ -63,25 +63,21 @@ def number(
     of: str = "",
 ) -> Check:
     """A number within bounds; NaN is within none. ``of`` says more about it."""
-    bounds = _in_words(least, above, below, most) + (f" ({of})" if of else "")
-
-    def check(value: Any, name: str) -> None:
-        if isinstance(value, bool) or not isinstance(value, Real):
-            raise TypeError(f"{name} must be a number{bounds}, got {said(value)}")
-        if not _within(value, least, above, below, most):
-            raise ValueError(f"{name} must be{bounds}, got {value!r:.40}")
-
-    return check
+    return _bounded(Real, "a number", of, least, above, below, most)
 
 
 def whole(least: int | None = None, most: int | None = None) -> Check:
     """A whole number within bounds; True is none."""
-    bounds = _in_words(least, None, None, most)
+    return _bounded(Integral, "a whole number", "", least, None, None, most)
+
+
+def _bounded(type_: type, words: str, of: str, *limits: float | None) -> Check:
+    bounds = _in_words(*limits) + (f" ({of})" if of else "")
 
     def check(value: Any, name: str) -> None:
-        if isinstance(value, bool) or not isinstance(value, Integral):
-            raise TypeError(f"{name} must be a whole number{bounds}, got {said(value)}")
-        if not _within(value, least, None, None, most):
+        if isinstance(value, bool) or not isinstance(value, type_):
+            raise TypeError(f"{name} must be {words}{bounds}, got {said(value)}")
+        if not _within(value, *limits):
             raise ValueError(f"{name} must be{bounds}, got {value!r:.40}")
 
     return check

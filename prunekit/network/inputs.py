@@ -115,6 +115,12 @@ def plain(value: Tensor) -> Tensor:
     return value.clone() if value.is_inference() else value.detach()
 
 
+def outputs_of(model: nn.Module, inputs: Inputs) -> list[Tensor]:
+    """All tensors that a network gives; inputs are taken to where it is."""
+    device = device_of(model)
+    return flat_outputs(call(model, map_tensors(lambda value: value.to(device), inputs)))
+
+
 def first_pass(model: nn.Module, example: Inputs, name: str = "example_inputs") -> Any:
     """The network's output, or an error in the terms of the caller where there is none.
 

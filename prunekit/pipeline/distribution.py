@@ -1,7 +1,7 @@
 """How a budget is shared out among the sites: by PRO, or by one uniform ratio."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -82,26 +82,23 @@ def chosen_widths(
     if budget.unit != "seconds":  # which do not quite add up
         gentle = {"budget": budget.limit}
         tried.append(pro.curves(levels, lambda w: trial.error(w) ** 0.5, budget.cost, **gentle)[0])
-    return min(tried, key=_repaired_error(task, len(tried)))
+    parts = [first_inputs(part, PROBES) for part in parted(task.batches)]
+    bar = tqdm(tried, desc="PRO against one ratio", disable=not task.progress)
+    errors = [_repaired_error(task, keep, *parts) for keep in bar]
+    return tried[errors.index(min(errors))]
 
 
-def _repaired_error(task: Task, count: int) -> Callable[[Mapping[Site, int]], float]:
-    """D of the whole network, pruned and repaired, on inputs held back; a bar for so many."""
-    learned, held = (first_inputs(part, PROBES) for part in parted(task.batches))
-    bar = tqdm(total=count, desc="PRO against one ratio", disable=not task.progress)
-
-    def error(keep: Mapping[Site, int]) -> float:
-        original, pruned = frozen_copy(task.model), frozen_copy(task.model)
-        asymmetric = task.options.asymmetric
-        how = {"behind": task.behind, "asymmetric": asymmetric}
-        with Walk(original, pruned, task.layers, learned, **how) as walk, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # fewer samples than there will be
-            front_to_back(walk, keep, task.options, progress=False)
-            pruned = task.options.repair.at_end(frozen_copy(walk.pruned), learned, task.example)
-        bar.update()
-        return mean_output_error(pruned, original, held or learned)
-
-    return error
+def _repaired_error(
+    task: Task, keep: Mapping[Site, int], learned: Sequence[Inputs], held: Sequence[Inputs]
+) -> float:
+    """D of the whole network, pruned and repaired, on inputs held back."""
+    original, pruned = frozen_copy(task.model), frozen_copy(task.model)
+    how = {"behind": task.behind, "asymmetric": task.options.asymmetric}
+    with Walk(original, pruned, task.layers, learned, **how) as walk, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # fewer samples than there will be
+        front_to_back(walk, keep, task.options, progress=False)
+        pruned = task.options.repair.at_end(frozen_copy(walk.pruned), learned, task.example)
+    return mean_output_error(pruned, original, held or learned)
 
 
 def levels_of(sites: Sequence[Site], step: float, round_to: int) -> dict[Site, list[int]]:

@@ -95,16 +95,16 @@ def prune(
         the layer that takes it, ‖Y − Ŷ‖²/‖Y − mean(Y)‖², by this at most
     channels : or: {site name: ids of the channels that go}; other sites keep all, and
         of ``method`` only the repair that it comes with counts
-    distribution : how a target is met: "pro" gives each layer a ratio of its own by what that does
-        to the final outputs (`prunekit.optimize_ratios`), "uniform" all the same. By default "pro"
-        for REAP, else "uniform"
+    distribution : how a target is met: "uniform" gives all layers one ratio; "pro" tries that,
+        PRO's ratios (`prunekit.optimize_ratios`) and gentler ones on some of the images, and takes
+        what does best on others. By default "pro" for REAP, else "uniform"
     round_to : where channels go, a multiple of this stays, rounded up; for ratios and targets
     repair : "none" leaves weights alone; "batchnorm" recalibrates batch norms at the end;
         "least_squares" refits the layers that take a pruned site's channels; "network" every other
-        layer behind the first of them too, "poem" for what comes through the ReLU behind it
-        (`prunekit.poem`); "own" takes the weights that the method gives. By default
-        "network" for REAP and your own methods, else what the method comes with. With fewer than
-        about 200 images prefer "least_squares": "network" fits more to them
+        layer behind the first of them too, so that sums of blocks and what passes ReLUs come out as
+        before; "poem" weighs outputs by what comes through the ReLU behind them (`prunekit.poem`);
+        "own" takes the weights that the method gives. By default "network" for REAP and your own
+        methods, else what the method comes with
     coefficients : "kernel" refits every weight of a k×k kernel, "channel" finds one scalar per pair
         of channels, from n instead of n·k² columns: less memory, a larger error
     asymmetric : aim at the outputs of the *original* network, given what the pruned one takes

@@ -27,12 +27,12 @@ from prunekit.network.calibration import calibration_batches, parted
 from prunekit.network.given import frozen_copy, unwrapped
 from prunekit.network.inputs import (
     Inputs,
-    call,
     check_numbers,
     device_of,
     first_pass,
     flat_outputs,
     map_tensors,
+    outputs_of,
     samples_of,
     tensors,
 )
@@ -191,7 +191,7 @@ class _Learning:
     def _step(self, optimizer: torch.optim.Optimizer, batch: Inputs) -> None:
         z0 = _said(self.teacher, batch)
         with torch.enable_grad():
-            pairs = zip(_outputs(self.student, batch), z0, strict=True)
+            pairs = zip(outputs_of(self.student, batch), z0, strict=True)
             # mean ‖z − z₀‖²
             loss = sum((z - aim).square().sum() for z, aim in pairs) / samples_of(batch)
         optimizer.zero_grad()
@@ -235,10 +235,6 @@ def _those(batch: Inputs, which: Tensor) -> Inputs:
     return map_tensors(lambda value: value[which.to(value.device)], batch)
 
 
-def _outputs(model: nn.Module, batch: Inputs) -> list[Tensor]:
-    return flat_outputs(call(model, map_tensors(lambda v: v.to(device_of(model)), batch)))
-
-
 @torch.no_grad()
 def _said(model: nn.Module, batch: Inputs) -> list[Tensor]:
-    return _outputs(model, batch)
+    return outputs_of(model, batch)

@@ -16,15 +16,7 @@ from torch import Tensor, nn
 from prunekit.algebra.elimination import Elimination
 from prunekit.algebra.statistics import Statistics
 from prunekit.network.given import frozen_copy
-from prunekit.network.inputs import (
-    Inputs,
-    call,
-    device_of,
-    flat_outputs,
-    map_tensors,
-    samples_of,
-    tensors,
-)
+from prunekit.network.inputs import Inputs, outputs_of, samples_of, tensors
 from prunekit.network.layers import set_outgoing_weights
 from prunekit.network.reading import statistics_of
 from prunekit.network.sites import Site
@@ -35,7 +27,7 @@ from prunekit.pipeline.measurements import Measurements, answers
 from prunekit.pipeline.methods import checked
 from prunekit.pro import output_error
 
-__all__ = ["Trial", "mean_output_error", "said"]
+__all__ = ["Trial", "mean_output_error"]
 
 
 class Trial:
@@ -68,7 +60,7 @@ class Trial:
         maps = options.coefficients == "channel"
         self._survey = Survey(self.original, wanted, batches, maps)
         self._paths: dict[Site, tuple[Statistics, Elimination]] = {}
-        self._outputs_before = [said(self.original, batch) for batch in probes]  # z₀
+        self._outputs_before = [outputs_of(self.original, batch) for batch in probes]  # z₀
         if not any(self._outputs_before):
             raise ValueError(
                 "model gives no tensors, so there is no error of its outputs: let forward() return "
@@ -124,12 +116,6 @@ class Trial:
 
 
 @torch.no_grad()
-def said(model: nn.Module, batch: Inputs) -> list[Tensor]:
-    """All outputs of a network."""
-    inputs = map_tensors(lambda value: value.to(device_of(model)), batch)
-    return [z.detach() for z in flat_outputs(call(model, inputs))]
-
-
 def mean_output_error(
     model: nn.Module,
     before: nn.Module | Sequence[Sequence[Tensor]],
@@ -139,8 +125,8 @@ def mean_output_error(
     """D over all batches, against the outputs of another network, or z₀ batch by batch."""
     total, count = 0.0, 0
     for i, batch in enumerate(batches):
-        z0 = said(before, batch) if isinstance(before, nn.Module) else before[i]
-        total += samples_of(batch) * output_error(said(model, batch), z0, criterion)
+        z0 = outputs_of(before, batch) if isinstance(before, nn.Module) else before[i]
+        total += samples_of(batch) * output_error(outputs_of(model, batch), z0, criterion)
         count += samples_of(batch)
     return total / count
 

@@ -24,7 +24,7 @@ WHOLE = "prunekit/results/whole.py"
 BUDGETS = [
     Mutant(
         "types come before comparisons",
-        *(ARGUMENTS, "if isinstance(value, bool) or not isinstance(value, Real):", "if False:"),
+        *(ARGUMENTS, "if isinstance(value, bool) or not isinstance(value, type_):", "if False:"),
         "test_refusals",
     ),
     Mutant(
@@ -136,7 +136,7 @@ BUDGETS = [
     ),
     Mutant(
         "PRO's ratios are never worse than one",
-        *(DISTRIBUTION, "return min(tried, key=_repaired_error(task, len(tried)))"),
+        *(DISTRIBUTION, "return tried[errors.index(min(errors))]"),
         "return best",
         "test_distribution",
     ),
