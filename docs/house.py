@@ -122,9 +122,11 @@ def _room(axis: Axes, name: str) -> None:
     style = {"ha": "center", "va": "center", "color": "white"}
     axis.text(middle, bottom + 0.77, name, weight="bold", size=11.5, **style)
     axis.text(middle, bottom + 0.47, text, size=8.8, **style)
-    windows = [middle + 0.22 * (i - (len(files(name)) - 1) / 2) for i in range(len(files(name)))]
-    row = [bottom + 0.2] * len(windows)
-    axis.plot(windows, row, "s", ms=7, mew=0, color=LIGHT, gid=f"files-of-{name}")
+    number = len(files(name))
+    apart = min(0.22, (right - left - 0.3) / number)  # closer together where there are many
+    windows = [middle + apart * (i - (number - 1) / 2) for i in range(number)]
+    look = {"ms": 7 * apart / 0.22, "mew": 0, "color": LIGHT, "gid": f"files-of-{name}"}
+    axis.plot(windows, [bottom + 0.2] * number, "s", **look)
 
 
 def _arrow(axis: Axes, above: str, below: str, x: float, top: float, bottom: float) -> None:
