@@ -23,7 +23,7 @@ def test_shapes32_is_hard_enough_to_tell_methods_apart():
     intact = accuracy(model, test)
     assert 90 <= intact <= 97
     l1, small = pruned_accuracy(model, calibration, test, method="l1", target_macs=0.5)
-    reap, same = pruned_accuracy(model, calibration, test, method="reap", target_macs=0.5)
+    reap, same = pruned_accuracy(model, calibration, test, target_macs=0.5, distribution="uniform")
     assert small.report.macs_after == same.report.macs_after <= 0.5 * small.report.macs_before
     assert intact - l1 > 30
     assert intact - reap < 8
@@ -43,5 +43,5 @@ def test_public_resnet20_on_real_cifar10():
     model, test = public_resnet20(), data.cifar10("test")
     calibration, part = data.cifar10("train").sample(300).inputs, test.sample(2000)
     assert accuracy(model, test) == pytest.approx(91.73, abs=0.03)
-    reap, _ = pruned_accuracy(model, calibration, part, target_macs=0.75)
+    reap, _ = pruned_accuracy(model, calibration, part, target_macs=0.75, distribution="uniform")
     assert accuracy(model, part) - reap < 4

@@ -30,6 +30,7 @@ __all__ = [
 
 DISTRIBUTIONS = ("pro", "uniform")
 PROBES, STEP = 500, 1 / 16  # inputs that D is measured on; share of a layer that one step removes
+POINTS, FEW = 6, 200  # measurements of a curve, and inputs for each, where choices are tried later
 
 
 @dataclass(frozen=True)
@@ -75,13 +76,15 @@ def chosen_widths(
     levels = levels_of(task.sites, STEP, round_to)
     budget = budget_of(*given, levels, task.progress) if budget.unit == "seconds" else budget
     levels = pro.that_save(levels, budget.cost)
-    probes = first_inputs(task.batches, PROBES)
+    probes = first_inputs(task.batches, FEW)
     trial = Trial(task.model, task.sites, task.batches, probes, task.options)
-    best, _ = Search(trial, levels, budget, task.progress).within_budget("curves")
+    search = Search(trial, levels, budget, task.progress, POINTS)
+    best, _ = search.within_budget("curves")
     tried = [best, uniform]
     if budget.unit != "seconds":  # which do not quite add up
         gentle = {"budget": budget.limit}
-        tried.append(pro.curves(levels, lambda w: trial.error(w) ** 0.5, budget.cost, **gentle)[0])
+        alone = search.alone()
+        tried.append(pro.curves(levels, lambda w: alone(w) ** 0.5, budget.cost, **gentle)[0])
     parts = [first_inputs(part, PROBES) for part in parted(task.batches)]
     bar = tqdm(tried, desc="PRO against one ratio", disable=not task.progress)
     errors = [_repaired_error(task, keep, *parts) for keep in bar]

@@ -5,6 +5,7 @@ from tqdm.auto import tqdm
 from prunekit import pro
 from prunekit.network.sites import Site
 from prunekit.pipeline.budget import Budget
+from prunekit.pipeline.interpolation import between, spread
 from prunekit.pipeline.trial import Trial
 
 __all__ = ["FORMS", "Search"]
@@ -23,12 +24,28 @@ class Search:
     trial : measures D
     levels : the widths that each site may take
     budget : predicts the cost
+    points : widths of a site that curves are measured at, and drawn between; all by default
     """
 
     def __init__(
-        self, trial: Trial, levels: dict[Site, list[int]], budget: Budget, progress: bool
+        self,
+        trial: Trial,
+        levels: dict[Site, list[int]],
+        budget: Budget,
+        progress: bool,
+        points: int | None = None,
     ) -> None:
         self.trial, self.levels, self.budget, self.progress = trial, levels, budget, progress
+        self.points = points
+
+    def alone(self) -> pro.Error:
+        """D of each site alone, measured with a bar, as a function of {site: keep}."""
+        some = {s: spread(k, self.points or len(k)) for s, k in self.levels.items()}
+        todo = [(site, keep) for site, keeps in some.items() for keep in keeps]
+        found: dict[Site, dict[int, float]] = {site: {} for site in some}
+        for site, keep in tqdm(todo, desc="PRO curves", unit="trial", disable=not self.progress):
+            found[site][keep] = self.trial.error({site: keep})
+        return between(found)
 
     def below(self, max_error: float, form: str) -> Found:
         """The least cost whose D is no more than ``max_error``."""
@@ -71,12 +88,12 @@ class Search:
 
     def _curves(self, limit: float, max_error: float) -> Found:
         """Measure each site alone, then choose by the sum."""
-        alone = [{site: keep} for site, keeps in self.levels.items() for keep in keeps[1:]]
-        for widths in tqdm(alone, desc="PRO curves", unit="trial", disable=not self.progress):
-            self.trial.error(widths)
-        return pro.curves(
-            self.levels, self.trial.error, self.budget.cost, budget=limit, max_error=max_error
-        )
+        alone = self.alone()
+
+        def error(widths: pro.Widths) -> float:
+            return alone(widths) if len(widths) == 1 else self.trial.error(widths)
+
+        return pro.curves(self.levels, error, self.budget.cost, budget=limit, max_error=max_error)
 
     def _greedy(self, limit: float, max_error: float) -> Found:
         """Measure the whole network at every step."""
