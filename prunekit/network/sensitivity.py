@@ -9,6 +9,7 @@ score weighs outputs so is our choice.
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from prunekit.algebra.moments import float64
 from prunekit.network.dice import own_dice
 from prunekit.network.inputs import Inputs, call, device_of, flat_outputs, map_tensors, samples_of
 from prunekit.network.layers import LAYERS, consumer_outputs, groups_of
+from prunekit.network.ranks import gathered, mine, summed
 
 __all__ = ["sensitivities"]
 
@@ -28,9 +30,25 @@ def sensitivities(
 
     Empty where the outputs have no derivative.
     """
+    found = _felt_here(model, batches, seed)
+    sizes = gathered(found and {name: [len(S) for S in groups] for name, groups in found.items()})
+    if any(size is None for size in sizes):
+        return {}
+    device, everywhere = device_of(model), {name: n for size in sizes for name, n in size.items()}
+    nothing = {
+        name: [torch.zeros(n, n, dtype=torch.float64, device=device) for n in groups]
+        for name, groups in everywhere.items()
+    }
+    return {name: summed(*found.get(name, zeros)) for name, zeros in nothing.items()}
+
+
+def _felt_here(
+    model: nn.Module, batches: Sequence[Inputs], seed: int
+) -> dict[str, list[Tensor]] | None:
+    """S of the batches of this process; None where the outputs have no derivative."""
     found: dict[str, list[Tensor]] = {}
-    device, first = device_of(model), 0
-    for number, batch in enumerate(batches):
+    device, firsts = device_of(model), [0, *accumulate(map(samples_of, batches))]
+    for number, batch in mine(batches):
         felt: list[tuple[str, Tensor]] = []
         hooks = [
             layer.register_forward_hook(_feeler(name, felt))
@@ -45,13 +63,13 @@ def sensitivities(
             for hook in hooks:
                 hook.remove()
         if not z:
-            return {}
-        numbers = range(first, first := first + samples_of(batch))
+            return None
+        numbers = range(firsts[number], firsts[number + 1])
         v = [_projection(value, [seed + number for number in numbers]) for value in z]
         try:
             gradients = torch.autograd.grad(z, [e for _, e in felt], v, allow_unused=True)
         except RuntimeError:  # of a network that overwrites what a derivative needs
-            return {}
+            return None
         for (name, _), gradient in zip(felt, gradients, strict=True):
             if gradient is not None:
                 _add(found, name, model.get_submodule(name), gradient)

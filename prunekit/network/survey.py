@@ -16,6 +16,7 @@ from prunekit.network.collecting import Collector
 from prunekit.network.dice import own_dice
 from prunekit.network.inputs import Inputs, call, device_of, map_tensors
 from prunekit.network.own import map_moments, own_rows
+from prunekit.network.ranks import mine, together
 from prunekit.network.recording import record
 from prunekit.network.sensitivity import sensitivities
 from prunekit.network.sites import ConsumerInputs
@@ -77,13 +78,15 @@ class Survey:
         ]
         device = device_of(self.model)
         try:
-            for seed, batch in enumerate(self.batches):
+            for seed, batch in mine(self.batches):
                 with own_dice(device, seed):
                     call(self.model, map_tensors(lambda value: value.to(device), batch))
         finally:
             for hook in hooks:
                 hook.remove()
-        self._found = {taken: self._own(taken, found[taken]) for taken in self._wanted}
+        for taken in self._wanted:
+            own = found[taken] if self._maps(taken) else found[taken].moments
+            self._found[taken] = self._own(taken, together(own, device))
 
     def _maps(self, taken: ConsumerInputs) -> bool:
         """Whether its moments are those of whole maps."""
@@ -110,9 +113,9 @@ class Survey:
 
         return note
 
-    def _own(self, taken: ConsumerInputs, found: Collector | Moments) -> Moments:
+    def _own(self, taken: ConsumerInputs, found: Moments) -> Moments:
         """Moments of X, and of what it adds to the outputs."""
-        if isinstance(found, Moments):
+        if self._maps(taken):
             return found
         rows, W, b = own_rows(self.model.get_submodule(taken.name), taken)
-        return found.moments.saying(W[rows], b)
+        return found.saying(W[rows], b)

@@ -11,6 +11,7 @@ from prunekit.algebra.moments import Moments, float64
 from prunekit.algebra.relu import passing_error
 from prunekit.network.behind import Behind
 from prunekit.network.collecting import Collector
+from prunekit.network.inputs import device_of
 from prunekit.network.layers import (
     as_matrix,
     consumer_outputs,
@@ -19,6 +20,7 @@ from prunekit.network.layers import (
     width,
 )
 from prunekit.network.own import map_moments, own_rows
+from prunekit.network.ranks import summed, together
 from prunekit.network.sites import ConsumerInputs
 from prunekit.network.survey import Survey
 from prunekit.network.walk import Seen, Walk
@@ -73,7 +75,8 @@ class Turn:
             for is_held, x, y in zip(runs.tolist(), taken, aims, strict=True):
                 for collector in held if is_held else learned:
                     collector.update(x, y)
-        return tuple([c.moments for c in part] for part in (learned, held))
+        device = device_of(self.model)
+        return tuple([together(c.moments, device) for c in part] for part in (learned, held))
 
     @cached_property
     def layer_moments(self) -> list[Moments]:
@@ -95,7 +98,11 @@ class Turn:
 
         E is what the outputs y lack of those to aim at, as far as it comes through the ReLU.
         """
-        error, found = 0.0, [(0.0, 0.0)] * len(self.layer_moments)
+        error = 0.0
+        found = [
+            tuple(torch.zeros_like(sums) for sums in (moments.scatter_xy, moments.mean_y))
+            for moments in self.layer_moments
+        ]
         for seen in self._walk.seen(self.name):
             z = seen.scale * seen.aim + seen.offset
 
@@ -107,7 +114,8 @@ class Turn:
 
             more = _products(self.layer, seen.taken, lack)
             found = [(a + c, b + d) for (a, b), (c, d) in zip(found, more, strict=True)]
-        return error, found
+        (error,) = summed(torch.tensor(error, device=found[0][0].device))
+        return error.item(), [tuple(summed(*sums)) for sums in found]
 
     def moments(self, taken: ConsumerInputs) -> Moments:
         """Moments of a site's channels at one of its consumers; a later one was surveyed."""
@@ -118,7 +126,8 @@ class Turn:
             self.mapped = True
             before = self._walk.original if self._walk.asymmetric else self.model
             before = before.get_submodule(self.name)
-            return map_moments(self.layer, before, taken, self.pairs(self.name))
+            own = (seen[:3] for seen in self._walk.seen(self.name))
+            return together(map_moments(self.layer, before, taken, own), device_of(self.model))
         return self.layer_moments[taken.group].part(rows, W)
 
     def write(self, W: Tensor, b: Tensor, group: int = 0) -> None:

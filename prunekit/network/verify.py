@@ -19,6 +19,7 @@ from prunekit.network import surgery
 from prunekit.network.called import precise
 from prunekit.network.inputs import Inputs, call, device_of, flat_outputs, map_tensors
 from prunekit.network.numbers import kind_of, with_numbers
+from prunekit.network.ranks import gathered, mine
 from prunekit.network.sites import Site
 from prunekit.network.stage import Script, Stage, axis, plain_paths
 from prunekit.network.state import undone
@@ -178,7 +179,7 @@ def check_cut(
     outputs: Iterable[tuple[list[Tensor], list[Tensor]]],
     silenced: nn.Module,
     cut: nn.Module,
-    batches: Iterable[Inputs],
+    batches: Sequence[Inputs],
 ) -> None:
     """Refuse a cut network that does not say what the silenced one says on calibration data.
 
@@ -186,7 +187,24 @@ def check_cut(
     ----------
     outputs : of the original and of the silenced network, batch by batch
     """
-    for index, (batch, (before, silent)) in enumerate(zip(batches, outputs, strict=True)):
+    found = gathered(_differing(outputs, silenced, cut, batches))
+    for wrong in filter(None, found):
+        what, index = wrong
+        raise ValueError(
+            f"the pruned network {what} on calibration batch {index}: forward() goes another way "
+            "there than for example_inputs; leave the layers around that alone (ignored_layers), "
+            "or give an example that goes the same way"
+        )
+
+
+def _differing(
+    outputs: Iterable[tuple[list[Tensor], list[Tensor]]],
+    silenced: nn.Module,
+    cut: nn.Module,
+    batches: Sequence[Inputs],
+) -> tuple[str, int] | None:
+    """What is wrong with a cut network, and on which batch."""
+    for (index, batch), (before, silent) in zip(mine(batches), outputs, strict=True):
         inputs = map_tensors(lambda value: value.to(device_of(cut)), batch)
         try:
             with undone(cut.modules()), plain_paths(device_of(cut), index):
@@ -200,11 +218,8 @@ def check_cut(
             if _same_in_float64(silenced, cut, inputs, index):
                 continue  # large weights have made much of roundings
             what = "differs from one that takes nothing of the channels that went"
-        raise ValueError(
-            f"the pruned network {what} on calibration batch {index}: forward() goes another way "
-            "there than for example_inputs; leave the layers around that alone (ignored_layers), "
-            "or give an example that goes the same way"
-        )
+        return what, index
+    return None
 
 
 def _same_in_float64(silenced: nn.Module, cut: nn.Module, inputs: Inputs, seed: int) -> bool:

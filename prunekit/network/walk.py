@@ -6,11 +6,12 @@ what the layer takes now. When the layer has its new weights, the passes go on w
 network costs two forward passes, whatever its depth.
 
 What waits (`prunekit.network.passes`) takes memory; batches beyond a bound do not wait, but start
-again at each layer.
+again at each layer. Of several processes (`prunekit.network.ranks`) each has its own batches.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from prunekit.network.layers import (
 )
 from prunekit.network.memory import free_bytes, waiting_bytes
 from prunekit.network.passes import Pass
+from prunekit.network.ranks import from_first, mine
 from prunekit.network.recording import record
 
 __all__ = ["Seen", "Walk"]
@@ -62,8 +64,8 @@ class Walk:
         self.original, self.pruned, self.layers = original, pruned, layers
         self.batches, self.asymmetric, self.memory = batches, asymmetric, memory
         self.copies = copies
-        self._then: list[Pass] = []  # of the original, behind each layer
-        self._now: list[Pass] = []  # of the pruned network, in front of it
+        self._then: dict[int, Pass] = {}  # of the original, behind each layer, by batch
+        self._now: dict[int, Pass] = {}  # of the pruned network, in front of it
         self._started = False
 
     def __enter__(self) -> "Walk":
@@ -72,12 +74,12 @@ class Walk:
     def __exit__(
         self, kind: type | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for one in (*self._then, *self._now):
+        for one in (*self._then.values(), *self._now.values()):
             one.close()
 
     def write(self, name: str, W: Tensor, b: Tensor, group: int = 0) -> None:
         """Give a layer of the pruned network (or one group of it) new weights."""
-        set_outgoing_weights(self.pruned.get_submodule(name), W, b, group)
+        set_outgoing_weights(self.pruned.get_submodule(name), *from_first(W, b), group)
 
     def start(self) -> None:
         """Make the passes that will wait, as many as the memory bound allows."""
@@ -88,17 +90,21 @@ class Walk:
         room = free_bytes(device_of(self.pruned)) // 4 if self.memory is None else self.memory
         each = waiting_bytes(self.pruned, once, self.batches[0]) * (1 + self.asymmetric)
         waiting = {name: self.behind.get(name, Behind()) for name in once}
-        for seed, batch in enumerate(self.batches[: max(0, room // max(each, 1))]):
+        for i, batch in islice(mine(self.batches), max(0, room // max(each, 1))):
             if self.asymmetric:
-                self._then.append(Pass(self.original, waiting, batch, seed, behind=True))
-            self._now.append(Pass(self.pruned, waiting, batch, seed, behind=False))
+                self._then[i] = Pass(self.original, waiting, batch, i, behind=True)
+            self._now[i] = Pass(self.pruned, waiting, batch, i, behind=False)
 
-    def seen(self, name: str) -> "Iterator[Seen]":
-        """What there is to see of layer ``name``, batch by batch and call by call."""
+    def seen(self, name: str, everywhere: bool = False) -> "Iterator[Seen]":
+        """What there is to see of layer ``name``, batch by batch and call by call.
+
+        In the batches of this process, or in those of all processes.
+        """
         self.start()
         layer, calls = self.pruned.get_submodule(name), self.layers[name]
         parts = held_back(self.batches, self.copies)
-        for i, (batch, held) in enumerate(zip(self.batches, parts, strict=True)):
+        batches = [*zip(self.batches, parts, strict=True)]
+        for i, (batch, held) in enumerate(batches) if everywhere else mine(batches):
             if calls > 1:
                 said = record(self.pruned, {name: calls}, batch, seed=i)[name]
                 aims = said
@@ -118,7 +124,7 @@ class Walk:
     def _there(self, i: int, model: nn.Module, name: str) -> Iterator[Pass]:
         """The pass of batch ``i`` at layer ``name``: one that waits, or one that starts again."""
         waiting = self._now if model is self.pruned else self._then
-        if i < len(waiting):
+        if i in waiting:
             waiting[i].go_to(name)
             yield waiting[i]
             return
@@ -150,17 +156,17 @@ class Walk:
     def pairs(self, name: str) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Layer ``name``: its inputs now, its inputs in the original, the outputs to aim at.
 
-        Batch by batch and call by call.
+        Batch by batch and call by call, in every process all of them.
         """
-        for seen in self.seen(name):
+        for seen in self.seen(name, everywhere=True):
             yield seen[:3]
 
     @torch.no_grad()
     def outputs(self) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
         """What the original and the pruned network give in the end, batch by batch."""
-        for i, batch in enumerate(self.batches):
+        for i, batch in mine(self.batches):
             yield tuple(
-                flat_outputs(waiting[i].finish() if i < len(waiting) else _plain(model, batch, i))
+                flat_outputs(waiting[i].finish() if i in waiting else _plain(model, batch, i))
                 for model, waiting in ((self.original, self._then), (self.pruned, self._now))
             )
 

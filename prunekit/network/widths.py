@@ -6,7 +6,7 @@ that, cut copies are counted. Seconds are measured, site by site, and savings ta
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from math import prod
 
 from torch import nn
@@ -24,6 +24,7 @@ from prunekit.network.cost import (
 from prunekit.network.given import frozen_copy
 from prunekit.network.inputs import Inputs
 from prunekit.network.layers import LAYERS, width
+from prunekit.network.ranks import agreed
 from prunekit.network.sites import Site
 
 __all__ = ["Cost", "Widths", "latency_cost", "macs_cost", "params_cost", "seconds", "with_widths"]
@@ -85,10 +86,10 @@ def latency_cost(
     progress: bool = False,
 ) -> Cost:
     """Median seconds per forward pass of ``example``: one measurement per site and level."""
-    full = measure_latency(model, example).median
+    full = agreed(lambda: measure_latency(model, example).median)
     tried = [(site, k) for site, keeps in levels.items() for k in keeps if k < site.channels]
     saved = {
-        (site, k): full - seconds(model, example, full, {site: k})
+        (site, k): full - agreed(partial(seconds, model, example, full, {site: k}))
         for site, k in tqdm(tried, desc="latency", unit="network", disable=not progress)
     }
     return lambda keep: full - sum(saved.get(item, 0.0) for item in keep.items())

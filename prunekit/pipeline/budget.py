@@ -13,6 +13,7 @@ from torch import nn
 from prunekit.algebra.arguments import number
 from prunekit.network.cost import count_macs, count_params, measure_latency
 from prunekit.network.inputs import Inputs
+from prunekit.network.ranks import agreed
 from prunekit.network.sites import Site
 from prunekit.network.widths import Cost, Widths, latency_cost, macs_cost, params_cost, seconds
 from prunekit.pipeline.amounts import keep_counts
@@ -84,10 +85,10 @@ def budget_of(
         full, cost = count_params(model), params_cost(model, sites, biased)
         measure = cost
     else:
-        full = measure_latency(model, example).median
+        full = agreed(lambda: measure_latency(model, example).median)
 
         def measure(keep: Widths) -> float:
-            return seconds(model, example, full, keep)
+            return agreed(lambda: seconds(model, example, full, keep))
 
         cost = measure if levels is None else latency_cost(model, example, levels, progress)
     if not full:

@@ -12,6 +12,7 @@ from prunekit.algebra.least_squares import LeastSquares, columns_of
 from prunekit.algebra.relu import step_through
 from prunekit.network.inputs import samples_of
 from prunekit.network.layers import width
+from prunekit.network.ranks import agreed
 from prunekit.network.turn import Turn
 
 __all__ = ["Fit", "through_relu"]
@@ -54,7 +55,8 @@ class Fit:
         self.W[silent] = 0.0
         if ridge is None:
             learned, held = (part[group] for part in turn.parts)
-            ridge = best_ridge(learned, held, before, self.columns, centered=centered)
+            best = best_ridge(learned, held, before, self.columns, centered=centered)
+            ridge = agreed(lambda: best)
         self.trusted = ridge is not None and len(stay) > 0
         if self.trusted:
             self.problem = LeastSquares.from_moments(

@@ -18,6 +18,7 @@ from prunekit.algebra.elimination import Elimination, Weights
 from prunekit.algebra.statistics import Consumer, Statistics
 from prunekit.network.layers import is_plain, width
 from prunekit.network.own import with_own_part
+from prunekit.network.ranks import from_first
 from prunekit.network.reading import statistics_of
 from prunekit.network.sites import ConsumerInputs, Site
 from prunekit.network.survey import Survey
@@ -154,10 +155,11 @@ def _prune_site(
     statistics = statistics_of(site, turn, options)
     chosen = checked(options.select(statistics), site.channels)
     if max_error is not None:
-        count = _fewest(statistics, chosen, max_error, options.repair)
+        fewest = _fewest(statistics, chosen, max_error, options.repair)
+        count = int(*from_first(torch.tensor(fewest, device=turn.layer.weight.device)))
     if count == site.channels:
         return
-    kept = chosen.kept_at(count)
+    (kept,) = from_first(chosen.kept_at(count))
     weights = options.repair.after_site(statistics, chosen, kept)
     write_site(site, statistics, weights, walk.write, walk.pruned.get_submodule)
     consumers = statistics.consumers

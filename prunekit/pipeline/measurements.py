@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from prunekit.network.ranks import agreed, is_first
 from prunekit.results.whole import whole
 
 __all__ = ["Measurements", "answers"]
@@ -33,11 +34,13 @@ class Measurements(dict[str, float]):
 
     def __init__(self, file: Path | None, about: str = "", z0: Sequence[float] = ()) -> None:
         self.file, self.about, self.z0 = file, about, list(z0)
-        super().__init__(self._read() if file is not None and file.exists() else {})
+        # the first process has the file
+        there = file is not None and agreed(file.exists)
+        super().__init__(agreed(self._read) if there else {})
 
     def __setitem__(self, widths: str, error: float) -> None:
         super().__setitem__(widths, error)
-        if self.file is not None:
+        if self.file is not None and is_first():
             content = {"about": self.about, "z0": self.z0, "measured": dict(self)}
             content["checksum"] = _checksum(content)
             with whole(self.file, "file") as file:
@@ -70,9 +73,9 @@ class Measurements(dict[str, float]):
         return measured
 
 
-def answers(outputs: Sequence[Sequence[Tensor]]) -> list[float]:
+def answers(outputs: Sequence[Tensor]) -> list[float]:
     """The outputs z₀ in three numbers each: their length, and two sums on the same scale."""
-    return [number for batch in outputs for z in batch for number in _in_short(z)]
+    return [number for z in outputs for number in _in_short(z)]
 
 
 def _in_short(z: Tensor) -> Iterator[float]:

@@ -15,6 +15,7 @@ from prunekit.network.finding import find_sites, ignored_names
 from prunekit.network.given import frozen_copy, undisturbed
 from prunekit.network.inputs import check_example
 from prunekit.network.marking import layers_to_refit
+from prunekit.network.ranks import one_voice
 from prunekit.pipeline.amounts import check_round_to, prunable_sites
 from prunekit.pipeline.budget import budget_of
 from prunekit.pipeline.distribution import PROBES, STEP, levels_of
@@ -29,6 +30,7 @@ from prunekit.results.whole import place_of
 __all__ = ["optimize_ratios"]
 
 
+@one_voice
 @undisturbed
 @takes(
     max_error=optional(number(above=0, below=float("inf"))),

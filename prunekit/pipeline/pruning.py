@@ -21,6 +21,7 @@ from prunekit.network.finding import find_sites, ignored_names
 from prunekit.network.given import frozen_copy, handed_over, undisturbed
 from prunekit.network.inputs import Inputs, check_example
 from prunekit.network.marking import layers_to_refit
+from prunekit.network.ranks import alike, one_voice
 from prunekit.network.sites import Site
 from prunekit.network.verify import check_cut
 from prunekit.network.walk import Walk
@@ -38,6 +39,7 @@ from prunekit.results.result import PruningResult
 __all__ = ["PruningResult", "prune"]
 
 
+@one_voice
 @undisturbed
 @takes(
     distribution=optional(one_of(*DISTRIBUTIONS)),
@@ -195,6 +197,7 @@ def prune(
             refined(pruned, original, batches, refine, progress=progress),
             f"{how}, refined",
         )
+    alike(pruned)
     rows = [_row(site, outcomes.get(site)) for site in sites]
     report = _report(original, pruned, example, rows, method=name, repair=how)
     _restore_flags(model, pruned)

@@ -36,6 +36,7 @@ from prunekit.network.inputs import (
     samples_of,
     tensors,
 )
+from prunekit.network.ranks import alike, one_voice
 from prunekit.pro import output_error
 from prunekit.results.result import PruningResult
 
@@ -47,6 +48,7 @@ LOST = 3.0  # times the error of the start after a third of the epochs: this lea
 AT_ONCE = 50  # samples a step
 
 
+@one_voice
 @takes(
     result=kind(PruningResult, words="what prune() gave"),
     original=kind(nn.Module, words="the network that was pruned"),
@@ -135,6 +137,7 @@ def refined(
             learning.run(rate, epochs, bar)
             if learning.best < learning.first:
                 break
+    alike(student)
     for module, old in zip(student.modules(), pruned.modules(), strict=True):
         module.training = old.training
     return student

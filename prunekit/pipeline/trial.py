@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from prunekit.algebra.elimination import Elimination
 from prunekit.algebra.statistics import Statistics
 from prunekit.network.given import frozen_copy
-from prunekit.network.inputs import Inputs, outputs_of, samples_of, tensors
+from prunekit.network.inputs import Inputs, device_of, outputs_of, samples_of, tensors
 from prunekit.network.layers import set_outgoing_weights
+from prunekit.network.ranks import from_first, gathered, mine, summed
 from prunekit.network.reading import statistics_of
 from prunekit.network.sites import Site
 from prunekit.network.survey import Survey
@@ -60,14 +61,18 @@ class Trial:
         maps = options.coefficients == "channel"
         self._survey = Survey(self.original, wanted, batches, maps)
         self._paths: dict[Site, tuple[Statistics, Elimination]] = {}
-        self._outputs_before = [outputs_of(self.original, batch) for batch in probes]  # z₀
-        if not any(self._outputs_before):
+        # z₀, by batch
+        self._outputs_before = {i: outputs_of(self.original, batch) for i, batch in mine(probes)}
+        outputs = gathered({i: answers(z0) for i, z0 in self._outputs_before.items()})
+        outputs = {i: numbers for some in outputs for i, numbers in some.items()}
+        if not any(outputs.values()):
             raise ValueError(
                 "model gives no tensors, so there is no error of its outputs: let forward() return "
                 "them"
             )
         about = "" if file is None else self._about()
-        self.measured = Measurements(file, about, answers(self._outputs_before))
+        z0 = [number for i in sorted(outputs) for number in outputs[i]]
+        self.measured = Measurements(file, about, z0)
 
     def error(self, keep: Mapping[Site, int]) -> float:
         """D when so many channels stay at each site; sites not named keep all."""
@@ -97,7 +102,8 @@ class Trial:
         scratch = frozen_copy(self.original)
         for site, k in keep.items():
             statistics, chosen = self._path(site)
-            weights = self.options.repair.after_site(statistics, chosen, chosen.kept_at(k))
+            (kept,) = from_first(chosen.kept_at(k))
+            weights = self.options.repair.after_site(statistics, chosen, kept)
             write_site(site, statistics, weights, partial(_write, scratch), scratch.get_submodule)
         scratch = self.options.repair.at_end(scratch, self.batches, self.probes[0])
         error = mean_output_error(scratch, self._outputs_before, self.probes, self.criterion)
@@ -118,17 +124,18 @@ class Trial:
 @torch.no_grad()
 def mean_output_error(
     model: nn.Module,
-    before: nn.Module | Sequence[Sequence[Tensor]],
+    before: nn.Module | Mapping[int, Sequence[Tensor]],
     batches: Sequence[Inputs],
     criterion: str = "mse",
 ) -> float:
     """D over all batches, against the outputs of another network, or z₀ batch by batch."""
     total, count = 0.0, 0
-    for i, batch in enumerate(batches):
+    for i, batch in mine(batches):
         z0 = outputs_of(before, batch) if isinstance(before, nn.Module) else before[i]
         total += samples_of(batch) * output_error(outputs_of(model, batch), z0, criterion)
         count += samples_of(batch)
-    return total / count
+    total, count = summed(torch.tensor(total, device=device_of(model)), count)
+    return (total / count).item()
 
 
 def _name(item: tuple[Site, int]) -> str:

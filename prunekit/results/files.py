@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from prunekit.network.given import unwrapped
+from prunekit.network.ranks import is_first
 from prunekit.results.archives import content_of
 from prunekit.results.plans import Plan, replay
 from prunekit.results.whole import whole
@@ -44,6 +45,8 @@ def save(result: Any, path: str | os.PathLike[str]) -> None:
             f"result.model keeps {odd[0]} in its state dict, which is no tensor of plain numbers: "
             "register it as a buffer that is one, or leave it out"
         )
+    if not is_first():  # of several processes one writes
+        return
     with whole(path) as file:
         torch.save({"plan": plan.to_json(), "state": state}, file)
 
