@@ -23,7 +23,7 @@ from prunekit.network.sites import ConsumerInputs
 
 __all__ = ["Survey"]
 
-FELT = 500  # inputs that tell how much the outputs feel
+FELT = 200  # inputs that tell how much the outputs feel
 
 
 class Survey:

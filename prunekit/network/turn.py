@@ -93,29 +93,25 @@ class Turn:
         return outgoing_weights(self._walk.original.get_submodule(self.name), group)
 
     @torch.no_grad()
-    def come_through(self) -> tuple[float, list[tuple[Tensor, Tensor]]]:
-        """The error ‖E‖² behind the ReLU, and for each group XᵀE and the sums of E.
+    def come_through(self) -> list[tuple[Tensor, Tensor]]:
+        """Of each group XᵀE and the sums of E.
 
         E is what the outputs y lack of those to aim at, as far as it comes through the ReLU.
         """
-        error = 0.0
-        found = [
-            tuple(torch.zeros_like(sums) for sums in (moments.scatter_xy, moments.mean_y))
-            for moments in self.layer_moments
-        ]
+        found = [(torch.zeros_like(m.scatter_xy), m.mean_y * 0) for m in self.layer_moments]
         for seen in self._walk.seen(self.name):
-            z = seen.scale * seen.aim + seen.offset
 
-            def lack(said: Tensor, z: Tensor = z, seen: Seen = seen) -> Tensor:
-                nonlocal error
-                E = passing_error(z, seen.scale * said + seen.offset)
-                error += E.double().square().sum().item()
-                return (E / seen.scale).where(E != 0, 0.0)
+            def lack(said: Tensor, seen: Seen = seen) -> Tensor:
+                return passing_error(seen.before_relu(seen.aim), seen.before_relu(said))
 
             more = _products(self.layer, seen.taken, lack)
             found = [(a + c, b + d) for (a, b), (c, d) in zip(found, more, strict=True)]
-        (error,) = summed(torch.tensor(error, device=found[0][0].device))
-        return error.item(), [tuple(summed(*sums)) for sums in found]
+        # what the ReLU takes is scale·y + offset
+        scales = float64(self._walk.line(self.name)[0]).flatten().chunk(len(found))
+        return [
+            tuple(summed(*((sums / s).where(s != 0, 0.0) for sums in both)))
+            for both, s in zip(found, scales, strict=True)
+        ]
 
     def moments(self, taken: ConsumerInputs) -> Moments:
         """Moments of a site's channels at one of its consumers; a later one was surveyed."""
@@ -142,13 +138,16 @@ def _products(
 
     ``errors`` gives E from what the layer says. XᵀE is the gradient of ⟨E, XW⟩ by W.
     """
-    weight = layer.weight.detach().requires_grad_()
+    weight, wide = (
+        layer.weight.detach().requires_grad_(),
+        torch.promote_types(taken.dtype, torch.float32),
+    )
     with torch.enable_grad():
         said = functional_call(layer, {"weight": weight}, (taken.detach(),))
     E = errors(said.detach())
     (cross,) = torch.autograd.grad(said, weight, E)
     return [
-        (as_matrix(layer, cross, g), float64(consumer_outputs(layer, E, g)).sum(0))
+        (as_matrix(layer, cross, g), float64(consumer_outputs(layer, E, g).sum(0, dtype=wide)))
         for g in range(groups_of(layer))
     ]
 

@@ -101,7 +101,7 @@ class Walk:
         In the batches of this process, or in those of all processes.
         """
         self.start()
-        layer, calls = self.pruned.get_submodule(name), self.layers[name]
+        layer, calls, line = self.pruned.get_submodule(name), self.layers[name], self.line(name)
         parts = held_back(self.batches, self.copies)
         batches = [*zip(self.batches, parts, strict=True)]
         for i, (batch, held) in enumerate(batches) if everywhere else mine(batches):
@@ -111,11 +111,11 @@ class Walk:
                 if self.asymmetric:
                     aims = record(self.original, {name: calls}, batch, i)[name]
                 for (taken, _), (original_taken, given) in zip(said, aims, strict=True):
-                    yield Seen(taken, original_taken, given, held)
+                    yield Seen(taken, original_taken, given, held, *line)
                 continue
             with self._there(i, self.pruned, name) as now:
                 if not self.asymmetric:
-                    yield Seen(now.taken, now.taken, layer.forward(now.taken), held)
+                    yield Seen(now.taken, now.taken, layer.forward(now.taken), held, *line)
                     continue
                 with self._there(i, self.original, name) as then:
                     yield self._seen(name, now, then, held)
@@ -138,14 +138,14 @@ class Walk:
 
     def _seen(self, name: str, now: Pass, then: Pass, held: Tensor) -> "Seen":
         """The outputs to aim at make up for what the other summand lacks now."""
-        scale, shift = self._line(name)
+        scale, shift = self.line(name)
         if now.other is None:
             return Seen(now.taken, then.taken, then.given, held, scale, shift)
         heard = scale.abs() > 1e-6 * scale.abs().max()  # a norm may let nothing through
         lack = ((then.other - now.other) / scale).where(heard, 0.0)
         return Seen(now.taken, then.taken, then.given + lack, held, scale, shift + now.other)
 
-    def _line(self, name: str) -> tuple[Tensor, Tensor]:
+    def line(self, name: str) -> tuple[Tensor, Tensor]:
         """Scale and shift of the norm behind a layer, to be multiplied with what it gives."""
         layer, norm = self.original.get_submodule(name), self.behind.get(name, Behind()).norm
         norm = None if norm is None else self.original.get_submodule(norm)
@@ -192,5 +192,9 @@ class Seen(NamedTuple):
     before: Tensor
     aim: Tensor
     held: Tensor
-    scale: Tensor | float = 1.0
-    offset: Tensor | float = 0.0
+    scale: Tensor
+    offset: Tensor
+
+    def before_relu(self, y: Tensor) -> Tensor:
+        """What a ReLU behind the layer takes of its outputs."""
+        return torch.addcmul(self.offset, self.scale, y)

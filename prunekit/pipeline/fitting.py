@@ -17,7 +17,7 @@ from prunekit.network.turn import Turn
 
 __all__ = ["Fit", "through_relu"]
 
-ROUNDS = 5  # more of them change next to nothing
+ROUNDS = 3  # more of them change next to nothing
 ENOUGH, FEWEST = 10, 50  # rows of X for each of its columns, and samples
 
 
@@ -84,12 +84,8 @@ class Fit:
     def step(self, factor: Tensor, cross: Tensor, total: Tensor, centered: bool) -> None:
         """One round through the ReLU, from XᵀE and the sums of E."""
         mean = total / self.moments.count if centered else torch.zeros_like(total)
-        mean_x = self.moments.mean_x
-        # less its mean over samples, since b is free
-        cross = cross - self.moments.count * torch.outer(mean_x, mean)
-        step = step_through(self.problem, factor, self.columns, self.W, cross)
-        self.W = self.W + step
-        self.b = self.b + mean - (mean_x @ step if centered else 0.0)
+        W, b = step_through(self.problem, factor, self.columns, self.W, cross, mean)
+        self.W, self.b = self.W + W, self.b + b
         self.write()
 
     def write(self) -> None:
@@ -101,16 +97,6 @@ class Fit:
 def through_relu(turn: Turn, fits: Sequence[Fit], centered: bool) -> None:
     """Refit for what comes through the ReLU, a few rounds, see `prunekit.algebra.relu`."""
     factors = [fit.problem.factorise(fit.columns)[0] for fit in fits]
-    least, best = math.inf, [(fit.W, fit.b) for fit in fits]
-    for number in range(ROUNDS + 1):
-        error, found = turn.come_through()
-        if not error < least * (1 - 1e-3):
-            break
-        least, best = error, [(fit.W, fit.b) for fit in fits]
-        if number == ROUNDS:
-            return
-        for fit, factor, (cross, total) in zip(fits, factors, found, strict=True):
-            fit.step(factor, cross, total, centered)
-    for fit, (W, b) in zip(fits, best, strict=True):
-        fit.W, fit.b = W, b
-        fit.write()
+    for _ in range(ROUNDS):
+        for fit, factor, sums in zip(fits, factors, turn.come_through(), strict=True):
+            fit.step(factor, *sums, centered)
