@@ -15,8 +15,8 @@ class Layer:
     def __init__(self, problem: LeastSquares, block_size: int, scale: Tensor | None) -> None:
         self.problem, self.k = problem, block_size
         self.n = len(problem.gram) // block_size
-        scale = torch.ones_like(problem.mean_y) if scale is None else scale
-        self.scale = torch.diag(scale) if scale.ndim == 1 else scale  # S^½ (outputs, m)
+        # S^½ (outputs, m), or its diagonal (outputs,)
+        self.scale = torch.ones_like(problem.mean_y) if scale is None else scale
         self.known: list[Tensor] = []  # errors up to the last factorisation
         self.fit(torch.arange(self.n, device=problem.gram.device))
 
@@ -24,7 +24,7 @@ class Layer:
         """H and W of these channels, from a fresh factorisation."""
         columns = columns_of(channels, self.k)
         factor, self.ridge = self.problem.factorise(None if len(channels) == self.n else columns)
-        W0 = self.problem.weights[columns] @ self.scale
+        W0 = self._scaled(self.problem.weights[columns])
         H, T = torch.cholesky_inverse(factor), self.target()[columns]
         self.left = Delayed(H, T, W0, self.ridge[columns], channels, self.k)
 
@@ -36,7 +36,10 @@ class Layer:
         return H, H @ self.target(), self.target()
 
     def target(self) -> Tensor:  # W = H (B + ΛW⁰), times S^½
-        return (self.problem.cross + self.ridge[:, None] * self.problem.weights) @ self.scale
+        return self._scaled(self.problem.cross + self.ridge[:, None] * self.problem.weights)
+
+    def _scaled(self, W: Tensor) -> Tensor:
+        return W @ self.scale if self.scale.ndim == 2 else W * self.scale
 
     def refresh(self, channels: Tensor) -> None:
         """Factorise again when dependent columns have gone, and the huge numbers they brought."""
@@ -49,7 +52,8 @@ class Layer:
         """What costs are small against: ‖Y‖², or ‖X‖²."""
         if score == "behavior":
             return self.problem.gram.trace()
-        return (self.problem.energy * self.scale.square().sum(1)).sum()
+        scales = self.scale.square()
+        return (self.problem.energy * (scales if scales.ndim == 1 else scales.sum(1))).sum()
 
     def errors(self) -> Tensor:
         """The rise of ‖Y − XW‖² with each removal."""

@@ -9,7 +9,7 @@ from prunekit.network.patches import Patches, are_regular
 
 __all__ = ["Collector"]
 
-MANY = 1024  # positions of a batch: with fewer there is nothing to gain
+MANY = 4096  # positions of a batch: with fewer there is nothing to gain
 
 
 class Collector:

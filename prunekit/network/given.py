@@ -19,6 +19,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 
 from prunekit.algebra.arguments import dense
+from prunekit.network.ranks import one_voice
 
 __all__ = ["HOOKS", "copied", "frozen_copy", "handed_over", "has_hooks", "undisturbed", "unwrapped"]
 
@@ -89,6 +90,7 @@ def _is_wrapper(module: nn.Module) -> bool:
 def _own_settings(devices: Sequence[torch.device]) -> Iterator[None]:
     """No inference mode or autocast from outside, and the user's random numbers are not used up.
 
+    Of several processes one warns.
     Autograd's own switch is thrown where it is needed.
     """
     grad = torch.is_grad_enabled()
@@ -98,6 +100,7 @@ def _own_settings(devices: Sequence[torch.device]) -> Iterator[None]:
         torch.set_grad_enabled(grad),
         torch.autocast("cpu", enabled=False),
         torch.autocast("cuda", enabled=False),
+        one_voice(),
     ):
         yield
 

@@ -2,7 +2,7 @@
 
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -12,9 +12,11 @@ from torch.utils._pytree import tree_leaves
 
 from prunekit.network.dice import own_dice
 from prunekit.network.inputs import Inputs, call, device_of, map_tensors
+from prunekit.network.layers import groups_of, width
 
-__all__ = ["free_bytes", "waiting_bytes"]
+__all__ = ["check_room", "free_bytes", "too_wide", "waiting_bytes"]
 
+COPIES = 8  # of a layer's moments at once: of both parts, of all, factors, inverse, what waits
 UNKNOWN = 2**32  # bytes that are taken to be free where the system does not tell
 
 
@@ -32,6 +34,32 @@ def free_bytes(device: torch.device) -> int:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     except (AttributeError, OSError, ValueError):  # Windows
         return UNKNOWN
+
+
+def _moment_bytes(layer: nn.Module) -> int:
+    """What the second moments of a layer, and what is made of them, will take in float64."""
+    d = layer.weight.numel() // width(layer, "out")  # columns of X
+    return COPIES * 8 * d * (d + width(layer, "out") // groups_of(layer))
+
+
+def too_wide(model: nn.Module, names: Iterable[str]) -> dict[str, str]:
+    """Layers whose moments do not fit into what is free, with what they would take, in words."""
+    free = free_bytes(device_of(model))
+    needs = {name: _moment_bytes(model.get_submodule(name)) for name in names}
+    return {
+        name: f"{need / 1e9:,.1f} GB, {free / 1e9:,.1f} GB are free"
+        for name, need in needs.items()
+        if need > free
+    }
+
+
+def check_room(model: nn.Module, name: str) -> None:
+    """Refuse, before anything is allocated, moments that do not fit."""
+    for what in too_wide(model, [name]).values():
+        raise ValueError(
+            f"{name} takes so many inputs that its second moments and their factors would take "
+            f"{what}: leave it alone (ignored_layers=[{name!r}]), or use a machine with more"
+        )
 
 
 class _Alive(TorchDispatchMode):

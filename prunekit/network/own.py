@@ -11,6 +11,8 @@ from prunekit.network.sites import ConsumerInputs
 
 __all__ = ["Pairs", "map_moments", "own_rows", "with_own_part"]
 
+AT_ONCE = 1 << 26  # numbers that are made at once
+
 # inputs of a layer now, its inputs in the original, the outputs to aim at: batch by batch
 Pairs = Iterable[tuple[Tensor, Tensor, Tensor]]
 
@@ -49,7 +51,10 @@ def map_moments(
             for v in (inputs, original_inputs)
         )  # (samples, channels)
         V = W[rows].reshape(n, -1).to(X0)  # (n, taps·outputs)
-        moments.update(X, X0 @ V + (b / taps).repeat(taps).to(X0))
+        bias = (b / taps).repeat(taps).to(X0)
+        some = max(1, AT_ONCE // V.shape[1])
+        for x, x0 in zip(X.split(some), X0.split(some), strict=True):
+            moments.update(x, x0 @ V + bias)
     return moments
 
 

@@ -5,10 +5,9 @@ runs its own batches through the network. Sums, decisions and weights are the sa
 all end with the same network. Without a group there is one process, and nothing happens here.
 """
 
-import functools
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -135,18 +134,13 @@ def together(moments: Moments, device: torch.device) -> Moments:
     return all_of
 
 
-def one_voice(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Only the first process shows progress and warns."""
-
-    @functools.wraps(function)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        if is_first():
-            return function(*args, **kwargs)
-        with warnings.catch_warnings():
+@contextmanager
+def one_voice() -> Iterator[None]:
+    """Only the first process warns."""
+    with nullcontext() if is_first() else warnings.catch_warnings():
+        if not is_first():
             warnings.simplefilter("ignore")
-            return function(*args, **kwargs | {"progress": False})
-
-    return run
+        yield
 
 
 def _there(value: Tensor) -> Tensor:

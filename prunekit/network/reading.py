@@ -69,7 +69,7 @@ def statistics_of(site: Site, source: Source, options: Any) -> Statistics:
 def _consumer(taken: ConsumerInputs, source: Source, n: int, options: Any) -> Consumer:
     """One consumer of a site of n channels."""
     rows, W, b = own_rows(source.model.get_submodule(taken.name), taken)
-    taps = len(rows) // n if options.coefficients == "channel" else 1  # outputs of their own
+    taps = len(rows) // n if options.mapped(taken.name) else 1  # outputs of their own
     norm = None if taken.norm is None else source.model.get_submodule(taken.norm)
     scale, shift = scale_and_shift(norm, b, taken.group)
     return Consumer(

@@ -15,6 +15,7 @@ from prunekit.network.calibration import first_inputs
 from prunekit.network.collecting import Collector
 from prunekit.network.dice import own_dice
 from prunekit.network.inputs import Inputs, call, device_of, map_tensors
+from prunekit.network.memory import check_room
 from prunekit.network.own import map_moments, own_rows
 from prunekit.network.ranks import mine, together
 from prunekit.network.recording import record
@@ -34,7 +35,7 @@ class Survey:
     model : the original network
     wanted : of these consumers
     batches : calibration inputs
-    whole_maps : see `prunekit.network.own.map_moments`
+    whole_maps : of which layers, see `prunekit.network.own.map_moments`
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Survey:
         model: nn.Module,
         wanted: Sequence[ConsumerInputs],
         batches: Sequence[Inputs],
-        whole_maps: bool = False,
+        whole_maps: Callable[[str], bool] = lambda name: False,
     ) -> None:
         self.model, self.batches = model, batches
         self._wanted, self._whole_maps = wanted, whole_maps
@@ -91,15 +92,14 @@ class Survey:
     def _maps(self, taken: ConsumerInputs) -> bool:
         """Whether its moments are those of whole maps."""
         rows, _, _ = own_rows(self.model.get_submodule(taken.name), taken)
-        return self._whole_maps and len(rows) > len(taken.channels)
+        return self._whole_maps(taken.name) and len(rows) > len(taken.channels)
 
     def _collector(self, taken: ConsumerInputs) -> Collector | Moments:
+        if self._maps(taken):
+            return Moments()
+        check_room(self.model, taken.name)
         layer = self.model.get_submodule(taken.name)
-        return (
-            Moments()
-            if self._maps(taken)
-            else Collector(layer, taken.group, taken.channels.flatten())
-        )
+        return Collector(layer, taken.group, taken.channels.flatten())
 
     def _note(self, taken: ConsumerInputs, into: Collector | Moments) -> Callable[..., None]:
         """A hook that adds what a layer takes, call by call."""

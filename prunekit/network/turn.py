@@ -19,6 +19,7 @@ from prunekit.network.layers import (
     outgoing_weights,
     width,
 )
+from prunekit.network.memory import check_room
 from prunekit.network.own import map_moments, own_rows
 from prunekit.network.ranks import summed, together
 from prunekit.network.sites import ConsumerInputs
@@ -61,6 +62,7 @@ class Turn:
 
         A fifth of the samples is a part of its own, held back to see what a fit is worth.
         """
+        check_room(self.model, self.name)
         groups = groups_of(self.layer)
         size = width(self.layer, "in") // groups
         some = [

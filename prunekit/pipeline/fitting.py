@@ -18,6 +18,7 @@ from prunekit.network.turn import Turn
 __all__ = ["Fit", "through_relu"]
 
 ROUNDS = 3  # more of them change next to nothing
+EXACT = 1e-5  # of the energy of Y
 ENOUGH, FEWEST = 10, 50  # rows of X for each of its columns, and samples
 
 
@@ -32,6 +33,7 @@ class Fit:
     Attributes
     ----------
     trusted : whether the fit does better than the weights as they were; else those are kept
+    exact : whether it leaves nothing that is clearly more than roundings
     """
 
     def __init__(
@@ -57,13 +59,15 @@ class Fit:
             learned, held = (part[group] for part in turn.parts)
             best = best_ridge(learned, held, before, self.columns, centered=centered)
             ridge = agreed(lambda: best)
-        self.trusted = ridge is not None and len(stay) > 0
+        self.trusted, self.exact = ridge is not None and len(stay) > 0, False
         if self.trusted:
             self.problem = LeastSquares.from_moments(
                 self.moments, *before, centered=centered, ridge=ridge
             )
             self.W = self.problem.solve(self.columns)
             self.b = self.problem.bias(self.W)
+            error, energy = self.problem.error(self.W), self.problem.energy.sum()
+            self.exact = bool(error <= EXACT * energy)
         elif gone and stay:
             self._warn()
         self.write()

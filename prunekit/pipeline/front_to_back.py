@@ -33,7 +33,12 @@ __all__ = ["Options", "Outcome", "front_to_back", "layers_to_bias", "write_site"
 
 @dataclass(frozen=True)
 class Options:
-    """How each layer is selected and refitted; the fields are arguments of `prunekit.prune`."""
+    """How each layer is selected and refitted; most fields are arguments of `prunekit.prune`.
+
+    Attributes
+    ----------
+    wide : layers whose moments do not fit into memory: their channels get one coefficient each
+    """
 
     select: Method
     repair: Repair
@@ -42,6 +47,11 @@ class Options:
     centered: bool = True
     ridge: float | None = None
     weigh_outputs: bool = True
+    wide: tuple[str, ...] = ()
+
+    def mapped(self, name: str) -> bool:
+        """Whether the channels that a layer takes get one coefficient each."""
+        return self.coefficients == "channel" or name in self.wide
 
 
 @dataclass(frozen=True)
@@ -87,14 +97,14 @@ def front_to_back(
         layer = walk.pruned.get_submodule(name)
         layer.bias = nn.Parameter(layer.weight.new_zeros(width(layer, "out")), requires_grad=False)
     later = [t for name, found in due.items() for s in found for t in _later(s, name)]
-    maps = options.coefficients == "channel"
-    survey = Survey(walk.original if options.asymmetric else walk.pruned, later, walk.batches, maps)
+    surveyed = walk.original if options.asymmetric else walk.pruned
+    survey = Survey(surveyed, later, walk.batches, options.mapped)
     state = _State()
     for name in tqdm(todo, desc="pruning", unit="layer", disable=not progress):
-        turn = Turn(walk, name, survey, maps)
+        turn = Turn(walk, name, survey, options.mapped(name))
         for site in due.get(name, ()):
             _prune_site(site, turn, walk, options, state, keep[site], max_error)
-        if is_plain(turn.layer):
+        if is_plain(turn.layer) and name not in options.wide:
             gone = state.gone.get(name, set())
             options.repair.at_layer(turn, gone, name in state.done, options.centered, options.ridge)
     if state.losses:

@@ -15,14 +15,14 @@ from prunekit.network.finding import find_sites, ignored_names
 from prunekit.network.given import frozen_copy, undisturbed
 from prunekit.network.inputs import check_example
 from prunekit.network.marking import layers_to_refit
-from prunekit.network.ranks import one_voice
+from prunekit.network.ranks import is_first
 from prunekit.pipeline.amounts import check_round_to, prunable_sites
 from prunekit.pipeline.budget import budget_of
 from prunekit.pipeline.distribution import PROBES, STEP, levels_of
 from prunekit.pipeline.front_to_back import Options, layers_to_bias
 from prunekit.pipeline.methods import COEFFICIENTS, Method, resolve
 from prunekit.pipeline.ratios import Ratios
-from prunekit.pipeline.repairs import Repair
+from prunekit.pipeline.repairs import Repair, wide_layers
 from prunekit.pipeline.search import FORMS, Search
 from prunekit.pipeline.trial import Trial
 from prunekit.results.whole import place_of
@@ -30,7 +30,6 @@ from prunekit.results.whole import place_of
 __all__ = ["optimize_ratios"]
 
 
-@one_voice
 @undisturbed
 @takes(
     max_error=optional(number(above=0, below=float("inf"))),
@@ -105,6 +104,7 @@ def optimize_ratios(
         "target_params": target_params,
         "target_latency": target_latency,
     }
+    progress = progress and is_first()
     given = [value for value in (*targets.values(), max_error) if value is not None]
     if len(given) != 1:
         raise ValueError(f"give one of {', '.join(targets)} and max_error")
@@ -123,7 +123,12 @@ def optimize_ratios(
     levels = pro.that_save(levels, budget.cost)
     if max_error is None:
         budget.check(budget.cost({site: k[-1] for site, k in levels.items()}), round_to)
-    options = Options(select, repair, coefficients, ridge=ridge, weigh_outputs=weigh_outputs)
+    how = {
+        "ridge": ridge,
+        "weigh_outputs": weigh_outputs,
+        "wide": wide_layers(model, order, repair),
+    }
+    options = Options(select, repair, coefficients, **how)
     trial = Trial(model, sites, batches, first_inputs(batches, probes), options, criterion, file)
     search = Search(trial, levels, budget, progress)
     if max_error is not None:

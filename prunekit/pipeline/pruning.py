@@ -20,10 +20,10 @@ from prunekit.network.cost import count_macs, count_params
 from prunekit.network.finding import find_sites, ignored_names
 from prunekit.network.given import frozen_copy, handed_over, undisturbed
 from prunekit.network.inputs import Inputs, check_example
+from prunekit.network.last_check import check_cut
 from prunekit.network.marking import layers_to_refit
-from prunekit.network.ranks import alike, one_voice
+from prunekit.network.ranks import alike, is_first
 from prunekit.network.sites import Site
-from prunekit.network.verify import check_cut
 from prunekit.network.walk import Walk
 from prunekit.pipeline import by_hand
 from prunekit.pipeline.amounts import Ratio, check_amount, prunable_sites, widths_of
@@ -31,7 +31,7 @@ from prunekit.pipeline.distribution import DISTRIBUTIONS, Task, chosen_widths
 from prunekit.pipeline.front_to_back import Options, Outcome, front_to_back
 from prunekit.pipeline.methods import COEFFICIENTS, Method, resolve
 from prunekit.pipeline.refining import refined
-from prunekit.pipeline.repairs import Repair
+from prunekit.pipeline.repairs import Repair, wide_layers
 from prunekit.results.plans import plan_of
 from prunekit.results.report import Report, Row
 from prunekit.results.result import PruningResult
@@ -39,7 +39,6 @@ from prunekit.results.result import PruningResult
 __all__ = ["PruningResult", "prune"]
 
 
-@one_voice
 @undisturbed
 @takes(
     distribution=optional(one_of(*DISTRIBUTIONS)),
@@ -108,7 +107,8 @@ def prune(
         "own" takes the weights that the method gives. By default "network" for REAP and your own
         methods, else what the method comes with
     coefficients : "kernel" refits every weight of a k×k kernel, "channel" finds one scalar per pair
-        of channels, from n instead of n·k² columns: less memory, a larger error
+        of channels, from n instead of n·k² columns: less memory, a larger error. A layer whose
+        moments do not fit into memory is done so with a warning
     asymmetric : aim at the outputs of the *original* network, given what the pruned one takes
     centered : refit biases too
     ridge : pull towards the original weights, relative to the energy of each column of X. By
@@ -157,6 +157,7 @@ def prune(
         "target_params": target_params,
         "target_latency": target_latency,
     }
+    progress = progress and is_first()
     amounts = {"pruning_ratio": pruning_ratio, **targets, "max_error": max_error}
     check_amount(**amounts, channels=channels, round_to=round_to)
     name, select, repair = resolve(method, repair, coefficients)
@@ -171,7 +172,8 @@ def prune(
     if channels is not None:
         chosen = by_hand.chosen_channels(channels, sites)
         name, select = "by hand", by_hand.as_chosen(chosen)
-    options = Options(select, repair, coefficients, asymmetric, centered, ridge, weigh_outputs)
+    how = (coefficients, asymmetric, centered, ridge, weigh_outputs)
+    options = Options(select, repair, *how, wide_layers(original, layers, repair))
     if channels is not None:
         keep = {site: site.channels - len(chosen.get(site, ())) for site in prunable}
     elif any(target is not None for target in targets.values()):

@@ -36,7 +36,7 @@ from prunekit.network.inputs import (
     samples_of,
     tensors,
 )
-from prunekit.network.ranks import alike, one_voice
+from prunekit.network.ranks import alike, is_first
 from prunekit.pro import output_error
 from prunekit.results.result import PruningResult
 
@@ -48,7 +48,6 @@ LOST = 3.0  # times the error of the start after a third of the epochs: this lea
 AT_ONCE = 50  # samples a step
 
 
-@one_voice
 @takes(
     result=kind(PruningResult, words="what prune() gave"),
     original=kind(nn.Module, words="the network that was pruned"),
@@ -92,6 +91,7 @@ def refine(
     -----
     Source: see the top of this file. Batch norms keep their statistics, dropout is off.
     """
+    progress = progress and is_first()
     original = unwrapped(original, "original")
     check_numbers(original, "original")
     batches = calibration_batches(calibration, None, original)

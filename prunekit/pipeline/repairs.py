@@ -11,7 +11,7 @@ neural networks", ICCV 2017.
 """
 
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -22,11 +22,12 @@ from prunekit.algebra.least_squares import DEFAULT_RIDGE, columns_of
 from prunekit.algebra.statistics import Consumer, Statistics
 from prunekit.network.inputs import Inputs
 from prunekit.network.layers import outgoing_weights, width
+from prunekit.network.memory import too_wide
 from prunekit.network.recalibration import recalibrate_batchnorm
 from prunekit.network.turn import Turn
 from prunekit.pipeline.fitting import Fit, through_relu
 
-__all__ = ["BatchNorm", "LeastSquares", "Network", "Own", "Repair", "silenced"]
+__all__ = ["BatchNorm", "LeastSquares", "Network", "Own", "Repair", "silenced", "wide_layers"]
 
 
 def silenced(consumer: Consumer, kept: Tensor) -> Weights:
@@ -167,8 +168,20 @@ class Network(LeastSquares):
         if done and turn.mapped:
             return  # its channels have one coefficient each
         fits = [Fit(turn, group, gone, centered, ridge) for group in range(len(turn.layer_moments))]
-        if all(fit.trusted for fit in fits) and turn.relu:
+        if turn.relu and all(fit.trusted and not fit.exact for fit in fits):
             through_relu(turn, fits, centered)
+
+
+def wide_layers(model: nn.Module, names: Iterable[str], repair: Repair) -> tuple[str, ...]:
+    """Layers whose moments do not fit into memory; a warning says what becomes of them."""
+    found = {} if repair.kernels_only else too_wide(model, names)
+    for name, what in found.items():
+        warnings.warn(
+            f"{name} takes so many inputs that their second moments would take {what}: of the "
+            "channels that it takes each gets one coefficient, as with coefficients='channel'",
+            stacklevel=2,
+        )
+    return tuple(found)
 
 
 def _solved(consumer: Consumer, kept: Tensor) -> Weights:

@@ -58,8 +58,7 @@ class Trial:
         self.original, self.batches, self.probes = frozen_copy(model), batches, probes
         self.options, self.criterion = options, criterion
         wanted = [taken for site in sites for taken in site.consumer_inputs]
-        maps = options.coefficients == "channel"
-        self._survey = Survey(self.original, wanted, batches, maps)
+        self._survey = Survey(self.original, wanted, batches, options.mapped)
         self._paths: dict[Site, tuple[Statistics, Elimination]] = {}
         # z₀, by batch
         self._outputs_before = {i: outputs_of(self.original, batch) for i, batch in mine(probes)}
