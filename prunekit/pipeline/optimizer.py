@@ -15,6 +15,7 @@ from prunekit.network.finding import find_sites, ignored_names
 from prunekit.network.given import frozen_copy, undisturbed
 from prunekit.network.inputs import check_example
 from prunekit.network.marking import layers_to_refit
+from prunekit.network.plausible import warn_if_implausible
 from prunekit.network.ranks import is_first
 from prunekit.pipeline.amounts import check_round_to, prunable_sites
 from prunekit.pipeline.budget import budget_of
@@ -117,6 +118,8 @@ def optimize_ratios(
     model = frozen_copy(model)
     order = list(layers_to_refit(model, example, skip))
     levels = levels_of(sites, step, check_round_to(round_to))
+    if repair.refits:
+        warn_if_implausible(model, batches)
     targets = targets if max_error is None else targets | {"target_macs": 1.0}
     biased = layers_to_bias(model, order, repair)
     budget = budget_of(model, example, sites, targets, biased, levels, progress)

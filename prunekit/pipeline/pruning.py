@@ -22,6 +22,7 @@ from prunekit.network.given import frozen_copy, handed_over, undisturbed
 from prunekit.network.inputs import Inputs, check_example
 from prunekit.network.last_check import check_cut
 from prunekit.network.marking import layers_to_refit
+from prunekit.network.plausible import warn_if_implausible
 from prunekit.network.ranks import alike, is_first
 from prunekit.network.sites import Site
 from prunekit.network.walk import Walk
@@ -168,6 +169,8 @@ def prune(
     prunable = prunable_sites(sites)
     original, pruned = frozen_copy(model), frozen_copy(model)
     layers = layers_to_refit(original, example, ignored_names(model, ignored_layers))
+    if repair.refits:
+        warn_if_implausible(original, batches, few_are_said=repair.everywhere)
     follows = behind(original, example) if repair.looks_behind else {}
     if channels is not None:
         chosen = by_hand.chosen_channels(channels, sites)

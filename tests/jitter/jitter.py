@@ -24,6 +24,7 @@ from typing import Any
 
 PLACES = 1 << 16  # then the noise repeats
 SMALL = 1 << 10  # in larger arrays the place alone decides, which is quicker
+PART = 4  # of arrays that are larger still one in so many pieces is moved, and the first
 MIX = 0x9E3779B1 - (1 << 32)  # 2³²/φ, odd, as a signed number: a product spreads every bit upwards
 FORMATS = {"float64": ("int64", 53), "float32": ("int32", 24), "bfloat16": ("int16", 8)}
 FORMATS["float16"] = ("int16", 11)  # integers as wide, and significant digits
@@ -41,6 +42,7 @@ class Mover:
     def __init__(self, seed: int) -> None:
         import numpy
 
+        self.part = seed % PART
         drawn = numpy.frombuffer(random.Random(seed).randbytes(8 * PLACES), numpy.int64)
         self.places = {name: drawn.view(name)[:PLACES] for name in ("int64", "int32", "int16")}
         self.noise = {
@@ -50,8 +52,9 @@ class Mover:
     def move(self, bits: Any, digits: int) -> None:
         """Move numbers of so many significant digits by -8 to 7 units in the last place."""
         flat = bits.reshape(-1)
-        for at in range(0, flat.size, PLACES):
-            self._move(flat[at : at + PLACES], digits)
+        for piece in range(0, -(-flat.size // PLACES)):
+            if piece == 0 or piece % PART == self.part:
+                self._move(flat[piece * PLACES : (piece + 1) * PLACES], digits)
         if not bits.flags.c_contiguous:
             bits[...] = flat.reshape(bits.shape)
 
@@ -111,6 +114,10 @@ def torch_mode(seed: int) -> Callable[[], Any]:
                     for x in out if isinstance(out, (tuple, list)) else [out]:
                         moved(x)
             return out
+
+        @classmethod
+        def _should_skip_dynamo(cls) -> bool:
+            return False  # to be skipped takes longer, at every operation, than all that is done
 
         @classmethod
         def is_infra_mode(cls) -> bool:
