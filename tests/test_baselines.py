@@ -47,7 +47,8 @@ def site_of(seed=0, ridge=0.0, coefficients="kernel", relu=True):
     site = next(s for s in pk.find_sites(model, images[:1]) if s.name == "0")
     options = Options(None, Repair(), coefficients=coefficients, ridge=ridge)
     batches = list(images.split(13))
-    survey = Survey(model, site.consumer_inputs, batches, coefficients == "channel")
+    maps = coefficients == "channel"
+    survey = Survey(model, site.consumer_inputs, batches, lambda name: maps)
     return statistics_of(site, survey, options), model, images
 
 

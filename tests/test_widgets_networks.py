@@ -39,7 +39,7 @@ def prunings(images):
 
 @pytest.fixture(scope="module")
 def pruned():
-    images = data.shapes32("test", 8)
+    images = data.shapes32("test", 10)
     return images, prunings(images.inputs)
 
 
@@ -75,7 +75,7 @@ def test_the_others_speak_for_channels_that_are_gone(pruned):
         state = film.at(5, 0.5, "none", channel)
         assert state.gone == (channel not in kept)
         W, b, _ = refit(X[:, kept], X[:, [channel]])
-        guess = (X[:, kept] @ W + b).view(8, 30, 30)[5]
+        guess = (X[:, kept] @ W + b).view(10, 30, 30)[5]
         np.testing.assert_allclose(state.after, guess, atol=1e-4)
         assert ("is gone" in state.sentence) == state.gone
 
@@ -176,7 +176,7 @@ def test_sites_get_the_names_they_are_given(reader, ratios):
 def everything(reader, ratios):
     X, Y, W, _ = problem(n=8)
     model, train, test = reader
-    images = data.shapes32("test", 8)
+    images = data.shapes32("test", 10)
     return {
         "neurons_that_agree": widgets.neurons_that_agree(X, W),
         "duals_in_the_plane": widgets.duals_in_the_plane(),

@@ -15,7 +15,7 @@ import psutil
 from prunekit.classroom.grading import sandbox
 from prunekit.classroom.grading.cleaning import scratch
 from prunekit.classroom.grading.inside import MAX_LINE
-from prunekit.classroom.grading.limits import FOR_SYSTEMD, Limits, grouped, in_group, over
+from prunekit.classroom.grading.limits import FOR_SYSTEMD, Limits, grouped, in_group, over, over_now
 
 __all__ = ["Examiner", "Lost", "Worker", "loaded", "started"]
 
@@ -32,7 +32,7 @@ class Worker:
     """A process that answers each request with a line of JSON."""
 
     def __init__(self, process: Process, memory: float):
-        self._process = process
+        self._process, self._memory = process, memory
         self._over = asyncio.create_task(self._watch(memory))
 
     async def _watch(self, memory: float) -> str:
@@ -52,7 +52,9 @@ class Worker:
         try:
             answer = await asyncio.wait_for(self._exchange(line + content), seconds + GRACE)
         except TimeoutError:
-            raise Lost(f"took more than {seconds:.0f} s (an endless loop?)") from None
+            # a busy machine may not have looked in time
+            much = await over_now(self._process.pid, self._memory)
+            raise Lost(much or f"took more than {seconds:.0f} s (an endless loop?)") from None
         except ValueError:  # the reader's, of a line without end
             raise Lost(f"answered with more than {MAX_LINE // 2**20} MB") from None
         except OSError:

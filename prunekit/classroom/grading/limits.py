@@ -14,7 +14,16 @@ from functools import cache
 
 import psutil
 
-__all__ = ["FOR_SYSTEMD", "MAX_PROCESSES", "Limits", "grouped", "in_group", "over", "taken"]
+__all__ = [
+    "FOR_SYSTEMD",
+    "MAX_PROCESSES",
+    "Limits",
+    "grouped",
+    "in_group",
+    "over",
+    "over_now",
+    "taken",
+]
 
 MAX_PROCESSES = 100
 EVERY = 0.5  # seconds between two looks
@@ -52,13 +61,17 @@ def grouped() -> bool:
 
 async def over(pid: int, memory: float) -> str:
     """Wait until a process and those it started take too much; in words."""
-    while True:
+    while not (words := await over_now(pid, memory)):
         await asyncio.sleep(EVERY)
-        held, count = await asyncio.to_thread(taken, pid)
-        if held > memory * 2**30:
-            return f"took more than {memory:g} GiB of memory"
-        if count > MAX_PROCESSES:
-            return f"started more than {MAX_PROCESSES} processes"
+    return words
+
+
+async def over_now(pid: int, memory: float) -> str:
+    """What they take too much of now; empty if it is within the limits."""
+    held, count = await asyncio.to_thread(taken, pid)
+    if held > memory * 2**30:
+        return f"took more than {memory:g} GiB of memory"
+    return f"started more than {MAX_PROCESSES} processes" if count > MAX_PROCESSES else ""
 
 
 def taken(pid: int) -> tuple[int, int]:
