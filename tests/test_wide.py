@@ -81,6 +81,17 @@ def test_what_has_no_maps_is_refused_with_the_estimate_and_the_cure(monkeypatch)
     assert all(map(torch.equal, before, net.parameters()))
 
 
+@pytest.mark.parametrize("call", ["prune", "optimize_ratios"])
+def test_what_does_not_fit_in_either_way_is_refused(net, monkeypatch, call):
+    room(monkeypatch, 300_000)  # 32 copies of 8·288·5 bytes do not fit
+    how = HALF if call == "prune" else {"target_macs": 0.6, "progress": False}
+    with (
+        pytest.warns(UserWarning, match="one coefficient"),
+        pytest.raises(ValueError, match=r"3 takes .* GB are free.*ignored_layers=\['3'\]"),
+    ):
+        getattr(pk, call)(net, IMAGES[:1], IMAGES, **how)
+
+
 def test_maps_are_made_some_rows_at_a_time(net, monkeypatch):
     how = {"coefficients": "channel", **HALF}
     wanted = pk.prune(net, IMAGES[:1], IMAGES, **how).model

@@ -17,6 +17,7 @@ from prunekit.network.layers import groups_of, width
 __all__ = ["check_room", "free_bytes", "too_wide", "waiting_bytes"]
 
 COPIES = 8  # of a layer's moments at once: of both parts, of all, factors, inverse, what waits
+MAPPED = 32  # of XᵀY where channels get one coefficient each: weights, targets, what waits
 UNKNOWN = 2**32  # bytes that are taken to be free where the system does not tell
 
 
@@ -46,20 +47,30 @@ def too_wide(model: nn.Module, names: Iterable[str]) -> dict[str, str]:
     """Layers whose moments do not fit into what is free, with what they would take, in words."""
     free = free_bytes(device_of(model))
     needs = {name: _moment_bytes(model.get_submodule(name)) for name in names}
-    return {
-        name: f"{need / 1e9:,.1f} GB, {free / 1e9:,.1f} GB are free"
-        for name, need in needs.items()
-        if need > free
-    }
+    return {name: _words(need, free) for name, need in needs.items() if need > free}
 
 
-def check_room(model: nn.Module, name: str) -> None:
-    """Refuse, before anything is allocated, moments that do not fit."""
-    for what in too_wide(model, [name]).values():
+def check_room(model: nn.Module, name: str, channels: int | None = None) -> None:
+    """Refuse, before anything is allocated, moments that do not fit.
+
+    Parameters
+    ----------
+    channels : that get one coefficient each; without it all columns of X count
+    """
+    free, layer = free_bytes(device_of(model)), model.get_submodule(name)
+    need = _moment_bytes(layer)
+    if channels is not None:  # XᵀY (channels, taps·outputs) is as large as the weight
+        need = MAPPED * 8 * max(channels**2, layer.weight.numel())
+    if need > free:
         raise ValueError(
             f"{name} takes so many inputs that its second moments and their factors would take "
-            f"{what}: leave it alone (ignored_layers=[{name!r}]), or use a machine with more"
+            f"{_words(need, free)}: leave it alone (ignored_layers=[{name!r}]), or use a machine "
+            "with more"
         )
+
+
+def _words(need: int, free: int) -> str:
+    return f"{need / 1e9:,.1f} GB, {free / 1e9:,.1f} GB are free"
 
 
 class _Alive(TorchDispatchMode):

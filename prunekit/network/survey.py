@@ -95,9 +95,10 @@ class Survey:
         return self._whole_maps(taken.name) and len(rows) > len(taken.channels)
 
     def _collector(self, taken: ConsumerInputs) -> Collector | Moments:
-        if self._maps(taken):
+        maps = self._maps(taken)
+        check_room(self.model, taken.name, len(taken.channels) if maps else None)
+        if maps:
             return Moments()
-        check_room(self.model, taken.name)
         layer = self.model.get_submodule(taken.name)
         return Collector(layer, taken.group, taken.channels.flatten())
 

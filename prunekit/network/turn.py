@@ -121,6 +121,7 @@ class Turn:
             return self._survey.moments(taken)
         rows, W, _ = own_rows(self.layer, taken)
         if self._whole_maps and len(rows) > len(taken.channels):
+            check_room(self.model, self.name, len(taken.channels))
             self.mapped = True
             before = self._walk.original if self._walk.asymmetric else self.model
             before = before.get_submodule(self.name)
