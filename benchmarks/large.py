@@ -103,8 +103,8 @@ def measure(name: str, count: int, each: bool) -> None:
     kept = result.report.macs_after / result.report.macs_before
     print(
         f"{name}{f' without {alone}' if alone else ''}: {kept:.2f} of the MACs; {took:.0f} s, as "
-        f"{took / forward:.1f} passes over the {count} images; peak {peak():.2f} GB, {before:.2f} GB "
-        "of it before",
+        f"{took / forward:.1f} passes over the {count} images; peak {peak():.2f} GB, "
+        f"{before:.2f} GB of it before",
         flush=True,
     )
 
