@@ -134,7 +134,7 @@ class Patches:
         beside = torch.einsum("ctp,sp->cts", sum_x, inside)
         gram += torch.einsum("cts,d->ctds", beside, mu_x)
         gram += torch.einsum("dst,c->ctds", beside, mu_x)
-        gram += self._images * torch.einsum("c,d,tp,sp->ctds", mu_x, mu_x, inside, inside)
+        gram += self._images * torch.einsum("c,d,ts->ctds", mu_x, mu_x, inside @ inside.T)
         cross = self._cross.flatten(2).permute(1, 2, 0) + mu_x[:, None, None] * (inside @ sum_y.T)
         part = Moments()
         part.count, part.rounding = self._images * positions, self._rounding
