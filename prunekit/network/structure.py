@@ -165,9 +165,9 @@ class Structure:
             return "its channels are outputs of the network"
         if found.mixed & group.keys():
             return (
-                "removing channels does not act as silencing them: a norm or softmax over channels, "
-                "or a layer that prunekit does not know, mixes them: put a batch norm or a plain layer "
-                "in its place"
+                "removing channels does not act as silencing them: a norm or softmax over "
+                "channels, or a layer that prunekit does not know, mixes them: put a batch norm "
+                "or a plain layer in its place"
             )
         if not consumers:
             return "its channels arrive nowhere that can be seen"
