@@ -23,6 +23,7 @@ from prunekit.algebra.statistics import Consumer, Statistics
 from prunekit.network.inputs import Inputs
 from prunekit.network.layers import outgoing_weights, width
 from prunekit.network.memory import too_wide
+from prunekit.network.ranks import agreed
 from prunekit.network.recalibration import recalibrate_batchnorm
 from prunekit.network.turn import Turn
 from prunekit.pipeline.fitting import Fit, through_relu
@@ -174,7 +175,8 @@ class Network(LeastSquares):
 
 def wide_layers(model: nn.Module, names: Iterable[str], repair: Repair) -> tuple[str, ...]:
     """Layers whose moments do not fit into memory; a warning says what becomes of them."""
-    found = {} if repair.kernels_only else too_wide(model, names)
+    # processes may have different memory, but go one way
+    found = {} if repair.kernels_only else agreed(lambda: too_wide(model, names))
     for name, what in found.items():
         warnings.warn(
             f"{name} takes so many inputs that their second moments would take {what}: of the "
