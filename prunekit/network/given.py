@@ -6,7 +6,6 @@ over the calibration data. The user's model keeps them; the new network starts w
 
 import copy
 import functools
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +18,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 
 from prunekit.algebra.arguments import dense
+from prunekit.algebra.warning import warn
 from prunekit.network.ranks import one_voice
 
 __all__ = ["HOOKS", "copied", "frozen_copy", "handed_over", "has_hooks", "undisturbed", "unwrapped"]
@@ -48,10 +48,9 @@ def unwrapped(model: nn.Module, argument: str = "model") -> nn.Module:
         raise TypeError(f"{argument} must be a torch.nn.Module, got {type(model).__name__}")
     while _is_wrapper(model):
         kind = "torch.compile" if hasattr(model, "_orig_mod") else type(model).__name__
-        warnings.warn(
+        warn(
             f"{argument} is wrapped by {kind}: prunekit works on the network inside, and gives "
-            "back a plain one; wrap that again",
-            stacklevel=4,
+            "back a plain one; wrap that again"
         )
         model = model._orig_mod if hasattr(model, "_orig_mod") else model.module
     for name, module in model.named_modules():

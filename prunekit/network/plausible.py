@@ -1,6 +1,5 @@
 """Is calibration data what it should be? What cannot be right is said, before it is fitted to."""
 
-import warnings
 from collections.abc import Sequence
 
 import torch
@@ -8,13 +7,15 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunekit.algebra.moments import float64
-from prunekit.network.calibration import first_inputs
+from prunekit.algebra.warning import warn
 from prunekit.network.dice import own_dice
 from prunekit.network.inputs import Inputs, call, device_of, map_tensors, samples_of, tensors
+from prunekit.network.recording import Stop
+from prunekit.network.state import undone
 
 __all__ = ["warn_if_implausible"]
 
-LOOKED_AT, FEW = 200, 10  # samples
+FEW = 10  # samples
 LOUD, QUIET = 100.0, 1e-3  # times the variance that a batch norm has seen in training
 
 
@@ -27,21 +28,18 @@ def warn_if_implausible(
     ----------
     few_are_said : a repair says itself when there are too few
     """
-    some = first_inputs(batches, LOOKED_AT)
-    different, count = _different(some), sum(map(samples_of, batches))
+    different, count = _different(batches), sum(map(samples_of, batches))
     if different < min(FEW, count + 1) and not (few_are_said and different == count):
         alike = ", all the same" if different == 1 else f", of which only {different} differ"
-        warnings.warn(
+        warn(
             f"calibration holds {count} samples{alike if different < count else ''}: what is "
-            "fitted to so few holds for no others; give a few hundred that differ",
-            stacklevel=2,
+            "fitted to so few holds for no others; give a few hundred that differ"
         )
-    ratio = _spread(model, some)
+    ratio = _spread(model, batches[0])
     if not QUIET < ratio < LOUD:
-        warnings.warn(
+        warn(
             f"the first batch norm takes {ratio:.1e} times the variance that it saw in training: "
-            "normalise calibration data as the network was trained",
-            stacklevel=2,
+            "normalise calibration data as the network was trained"
         )
 
 
@@ -61,30 +59,23 @@ def _bytes(value: Tensor) -> bytes:
     return value.reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
-class _Seen(Exception):
-    """Ends a pass at the first batch norm."""
-
-
 @torch.no_grad()
-def _spread(model: nn.Module, batches: Sequence[Inputs]) -> float:
+def _spread(model: nn.Module, batch: Inputs) -> float:
     """The median variance of what the first batch norm takes, beside what it has seen; else 1."""
     seen: list[tuple[_BatchNorm, Tensor]] = []
 
     def look(norm: _BatchNorm, args: tuple) -> None:
         seen.append((norm, args[0]))
-        raise _Seen
+        raise Stop
 
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.running_var is not None]
     hooks = [norm.register_forward_pre_hook(look) for norm in norms]
     device = device_of(model)
     try:
-        for batch in batches if norms else ():
-            with own_dice(device):
-                call(model, map_tensors(lambda value: value.to(device), batch))
-    except _Seen:
+        with own_dice(device), undone(model.modules()):
+            call(model, map_tensors(lambda value: value.to(device), batch))
+    except (Stop, Exception):  # one that takes no such batch is refused where it is pruned
         pass
-    except Exception:  # of a network that catches all, or that takes no such batch: not our matter
-        return 1.0
     finally:
         for hook in hooks:
             hook.remove()

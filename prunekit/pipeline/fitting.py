@@ -1,7 +1,6 @@
 """One layer refitted as a whole: by least squares, then for what comes through its ReLU."""
 
 import math
-import warnings
 from collections.abc import Collection, Sequence
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 from prunekit.algebra.held_back import best_ridge
 from prunekit.algebra.least_squares import LeastSquares, columns_of
 from prunekit.algebra.relu import step_through
+from prunekit.algebra.warning import warn
 from prunekit.network.inputs import samples_of
 from prunekit.network.layers import width
 from prunekit.network.ranks import agreed
@@ -79,10 +79,9 @@ class Fit:
         if images >= 10 and images * rows >= 2 * len(self.columns):
             return  # enough: the weights as they were are simply as good
         enough = max(FEWEST, math.ceil(ENOUGH * len(self.columns) / rows))
-        warnings.warn(
+        warn(
             f"{images} calibration samples are too few to refit {self.turn.name}, its weights are "
-            f"kept: about {enough} would do",
-            stacklevel=2,
+            f"kept: about {enough} would do"
         )
 
     def step(self, factor: Tensor, cross: Tensor, total: Tensor, centered: bool) -> None:

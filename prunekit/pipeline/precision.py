@@ -1,11 +1,11 @@
 """What few digits cost: weights are found in float64, and kept in the dtype of their layer."""
 
-import warnings
 from collections.abc import Sequence
 
 import torch
 
 from prunekit.algebra.elimination import Weights
+from prunekit.algebra.warning import warn
 
 __all__ = ["Loss", "as_kept", "warn_of"]
 
@@ -29,10 +29,9 @@ def warn_of(losses: Sequence[Loss], dtype: torch.dtype) -> None:
     if much:
         _, worst = max(much)
         before, after = next((b, a) for name, b, a in losses if name == worst)
-        warnings.warn(
+        warn(
             f"model is kept in {dtype}, whose few digits cost {len(much)} of {len(losses)} pruned "
             f"sites more than pruning does: at {worst} the relative error is {after:.2g}, in "
             f"float64 {before:.2g}; prune and use model.float(), or raise ridge, which keeps "
-            "weights small",
-            stacklevel=6,
+            "weights small"
         )

@@ -10,7 +10,6 @@ back reconstruction goes back to He, Zhang & Sun, "Channel pruning for accelerat
 neural networks", ICCV 2017.
 """
 
-import warnings
 from collections.abc import Collection, Iterable, Sequence
 
 import torch
@@ -20,6 +19,7 @@ from prunekit.algebra import least_squares
 from prunekit.algebra.elimination import Elimination, Weights
 from prunekit.algebra.least_squares import DEFAULT_RIDGE, columns_of
 from prunekit.algebra.statistics import Consumer, Statistics
+from prunekit.algebra.warning import warn
 from prunekit.network.inputs import Inputs
 from prunekit.network.layers import outgoing_weights, width
 from prunekit.network.memory import too_wide
@@ -128,10 +128,9 @@ class LeastSquares(Repair):
         W, b = _solved(consumer, kept)
         worse = problem.error(W) - problem.error(*before)
         if worse > max(1e-6, 100 * problem.rounding) * problem.energy.sum():
-            warnings.warn(
+            warn(
                 f"least squares did not lower the error of {consumer.name}: its weights are kept; "
-                "more calibration data may help",
-                stacklevel=2,
+                "more calibration data may help"
             )
         return before if worse > 0 else (W, b)
 
@@ -178,10 +177,9 @@ def wide_layers(model: nn.Module, names: Iterable[str], repair: Repair) -> tuple
     # processes may have different memory, but go one way
     found = {} if repair.kernels_only else agreed(lambda: too_wide(model, names))
     for name, what in found.items():
-        warnings.warn(
+        warn(
             f"{name} takes so many inputs that their second moments would take {what}: of the "
-            "channels that it takes each gets one coefficient, as with coefficients='channel'",
-            stacklevel=2,
+            "channels that it takes each gets one coefficient, as with coefficients='channel'"
         )
     return tuple(found)
 
