@@ -7,9 +7,10 @@ from torch import nn
 import prunekit as pk
 
 from .networks import chain
+from .test_optimizer_budgets import Slow, clock  # noqa: F401
 
 IMAGES = torch.randn(30, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-ONE = IMAGES[:1].clone()
+ONE, ROWS = IMAGES[:1].clone(), torch.randn(30, 3)
 STEPS = {"step": 0.5, "method": "l1"}
 CALLS = {
     "prune": lambda model, **o: pk.prune(model, ONE, IMAGES, pruning_ratio=0.5, **o),
@@ -19,13 +20,14 @@ CALLS = {
     "greedy": lambda model, **o: pk.optimize_ratios(
         model, ONE, IMAGES, target_macs=0.5, form="greedy", **STEPS, **o
     ),
-    "seconds": lambda model, **o: pk.optimize_ratios(
-        model, ONE, IMAGES, target_latency=1.0, **STEPS, **o
+    "seconds": lambda _, **o: pk.optimize_ratios(
+        Slow(), ROWS[:1], ROWS, target_latency=0.75, **STEPS, **o
     ),
     "recalibration": lambda model, **o: pk.recalibrate_batchnorm(model, IMAGES, **o),
 }
 
 
+@pytest.mark.usefixtures("clock")
 @pytest.mark.parametrize("name", CALLS)
 def test_progress_is_shown_where_it_is_asked_for(name, capsys):
     CALLS[name](chain(), progress=False)
