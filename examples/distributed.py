@@ -25,8 +25,9 @@ from prunekit.classroom.pretrained import pretrained
 
 
 def main() -> None:
-    """Prune the course's ResNet-20, and save what came of it."""
+    """Prune a network of the course, and save what came of it."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--network", default="resnet20-shapes32", help="a shipped one")
     parser.add_argument("--images", type=int, default=600, help="for calibration")
     parser.add_argument("--macs", type=float, default=0.5, help="share that stays")
     parser.add_argument("--file", help="where PRO keeps its measurements, to go on from there")
@@ -41,7 +42,7 @@ def main() -> None:
             device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
             torch.cuda.set_device(device)
     # every process: the same network, the same images; prunekit deals them out
-    model = pretrained("resnet20-shapes32").to(device)
+    model = pretrained(asked.network).to(device)
     images = shapes32("train", asked.images).inputs.to(device)
     ratios = pk.optimize_ratios(model, images[:1], images, target_macs=asked.macs, file=asked.file)
     result = pk.prune(model, images[:1], images, pruning_ratio=ratios)

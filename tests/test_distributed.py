@@ -12,6 +12,8 @@ import torch.distributed as dist
 from torch import nn
 
 import prunekit as pk
+from prunekit.classroom.data import shapes32
+from prunekit.classroom.pretrained import pretrained
 from prunekit.network.ranks import is_first
 from prunekit.reap import reap
 
@@ -141,6 +143,25 @@ def test_one_process_goes_on_from_what_many_have_measured(tmp_path):
     before = (tmp_path / "measured.json").read_bytes()
     pruned("ratios", tmp_path)
     assert (tmp_path / "measured.json").read_bytes() == before
+
+
+def test_the_example_runs_as_its_first_lines_say(tmp_path):
+    example = Path(__file__).parents[1] / "examples" / "distributed.py"
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    asked = ["--network", "small_cnn-shapes32", "--images", "120", "--macs", "0.6"]
+    done = subprocess.run(
+        [*torchrun, example, *asked, "--out", tmp_path / "small.pt"],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("method reap, repair network: MACs") == 1  # one of them prints
+    original = pretrained("small_cnn-shapes32")
+    images = shapes32("test", 1).inputs
+    kept = pk.count_macs(pk.load(original, tmp_path / "small.pt"), images)
+    assert kept <= 0.6 * pk.count_macs(original, images)
 
 
 def test_a_process_that_is_gone_stops_the_others_with_an_error(tmp_path):

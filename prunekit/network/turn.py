@@ -100,7 +100,7 @@ class Turn:
 
         E is what the outputs y lack of those to aim at, as far as it comes through the ReLU.
         """
-        found = [(torch.zeros_like(m.scatter_xy), m.mean_y * 0) for m in self.layer_moments]
+        found = [(0 * m.scatter_xy, 0 * m.mean_y) for m in self.layer_moments]
         for seen in self._walk.seen(self.name):
 
             def lack(said: Tensor, seen: Seen = seen) -> Tensor:
@@ -141,10 +141,8 @@ def _products(
 
     ``errors`` gives E from what the layer says. XᵀE is the gradient of ⟨E, XW⟩ by W.
     """
-    weight, wide = (
-        layer.weight.detach().requires_grad_(),
-        torch.promote_types(taken.dtype, torch.float32),
-    )
+    weight = layer.weight.detach().requires_grad_()
+    wide = torch.promote_types(taken.dtype, torch.float32)
     with torch.enable_grad():
         said = functional_call(layer, {"weight": weight}, (taken.detach(),))
     E = errors(said.detach())

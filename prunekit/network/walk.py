@@ -118,7 +118,7 @@ class Walk:
                     yield Seen(now.taken, now.taken, layer.forward(now.taken), held, *line)
                     continue
                 with self._there(i, self.original, name) as then:
-                    yield self._seen(name, now, then, held)
+                    yield self._seen(line, now, then, held)
 
     @contextmanager
     def _there(self, i: int, model: nn.Module, name: str) -> Iterator[Pass]:
@@ -136,9 +136,9 @@ class Walk:
         finally:
             again.close()
 
-    def _seen(self, name: str, now: Pass, then: Pass, held: Tensor) -> "Seen":
+    def _seen(self, line: tuple[Tensor, Tensor], now: Pass, then: Pass, held: Tensor) -> "Seen":
         """The outputs to aim at make up for what the other summand lacks now."""
-        scale, shift = self.line(name)
+        scale, shift = line
         if now.other is None:
             return Seen(now.taken, then.taken, then.given, held, scale, shift)
         heard = scale.abs() > 1e-6 * scale.abs().max()  # a norm may let nothing through
