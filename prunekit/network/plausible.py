@@ -69,6 +69,8 @@ def _spread(model: nn.Module, batch: Inputs) -> float:
         raise Stop
 
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.running_var is not None]
+    if not norms:
+        return 1.0
     hooks = [norm.register_forward_pre_hook(look) for norm in norms]
     device = device_of(model)
     try:
