@@ -14,7 +14,7 @@ from torch import nn
 import prunekit as pk
 from prunekit.classroom.data import shapes32
 from prunekit.classroom.pretrained import pretrained
-from prunekit.network.ranks import is_first
+from prunekit.network.ranks import agreed, from_first, is_first
 from prunekit.reap import reap
 
 IMAGES = 130  # two batches, so that of four processes two have none
@@ -92,6 +92,8 @@ def main(kinds, folder, rank, processes):
         model, images = task(torch.float32)
         pk.prune(model, images[:1], images, method=dies, pruning_ratio=0.5)
     found = {kind: pruned(kind, folder) for kind in kinds.split()}
+    # where processes differ, the first one's word counts
+    found["said"] = from_first(torch.full((2,), float(rank)))[0].tolist(), agreed(lambda: rank)
     torch.save(found, folder / f"{rank}.pt")
     dist.destroy_process_group()
 
@@ -127,6 +129,7 @@ def test_many_processes_end_with_the_network_of_one(processes, kinds, tmp_path):
     assert all(not out for out, _ in printed)
     assert ["pruning" in shown for _, shown in printed] == [True] + [False] * (processes - 1)
     ranks = [torch.load(tmp_path / f"{rank}.pt") for rank in range(processes)]
+    assert all(found["said"] == ([0.0, 0.0], "0") for found in ranks)
     for kind, (state, kept) in wanted.items():
         loaded = pk.load(task(getattr(torch, KINDS[kind]))[0], tmp_path / f"{kind}.pt")
         few = {"float32": 1e-5, "float64": 1e-10}[KINDS[kind]] * (100 if kind == "refined" else 1)
